@@ -1,0 +1,103 @@
+"""Every error a user can meet: what is wrong, where, what was received, what to do.
+
+One base class, `MedidiffError`. Each subclass knows the exit code of the command line, so that the
+CLI never has to guess and scripts can tell a bad option from a bad scan.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import ClassVar
+
+
+class MedidiffError(Exception):
+    """Base of all errors that medidiff raises on purpose.
+
+    Args:
+        what: what is wrong, one sentence without a trailing full stop where `received` follows.
+        where: the path, tag or option concerned.
+        received: the offending value, shown as ``Received: ...``.
+        hint: what the user can do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | PathLike[str] | None = None,
+        received: object | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what.rstrip(".")
+        self.where = None if where is None else str(where)
+        self.received = received
+        self.hint = hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}." if self.where else f"{self.what}."
+        if self.received is not None:
+            text += f" Received: {self.received!s}."
+        if self.hint:
+            text += f" {self.hint}"
+        return text
+
+
+class UsageError(MedidiffError):
+    """An option or argument that makes no sense."""
+
+    exit_code = 2
+
+
+class NoImageError(MedidiffError):
+    """Nothing that could be an image lies under the given path."""
+
+    exit_code = 3
+
+
+class RefusedError(MedidiffError):
+    """An image is there, but medidiff must not process it."""
+
+    exit_code = 5
+
+
+class GeometryError(RefusedError):
+    """Positions, orientations or spacings that do not make the grid that was asked for."""
+
+
+class PixelError(RefusedError):
+    """Pixel data that is missing, truncated, undecodable or of a kind medidiff does not process."""
+
+
+class NoiseLevelError(RefusedError):
+    """The noise level cannot be estimated from this image."""
+
+
+class OutputError(MedidiffError):
+    """The output cannot be written: it exists, the folder is read-only or the disk is full."""
+
+
+class CancelledError(MedidiffError):
+    """The user stopped the run; nothing was left half-written."""
+
+    exit_code = 6
+
+
+class ModelError(MedidiffError):
+    """A model bundle is unknown, damaged or does not fit the scan."""
+
+    exit_code = 7
+
+
+class EngineError(MedidiffError):
+    """An inference engine or training framework is not installed or failed to load."""
+
+    exit_code = 7
+
+
+class MemoryLimitError(MedidiffError):
+    """The machine has too little memory for what was asked."""
+
+    exit_code = 8

@@ -1,0 +1,67 @@
+"""Volume: the one object that flows from the readers through the denoiser to the writers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Modality = Literal["CT", "MR", "PT", "OT"]
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A stack of parallel slices in real-world values.
+
+    Attributes:
+        array: float32 ``[z, y, x]``, real-world values (rescale slope and intercept applied).
+        affine: float64 ``[4, 4]``, maps voxel indices ``(x, y, z, 1)`` to LPS millimetres
+            (PS3.3 C.7.6.2.1.1).
+        modality: ``"CT"``, ``"MR"``, ``"PT"`` (PET) or ``"OT"`` (unknown).
+        unit: unit of `array`: ``"HU"``, ``"a.u."`` or ``"Bq/ml"``.
+        padding: bool ``[z, y, x]``, True where a pixel carries no image (padding, NaN, inf) and must
+            come back untouched; None where there is none.
+        adjacent: bool ``[z - 1]``, True where slices k and k + 1 are true neighbours, so that one may
+            serve as context for the other (False across a gap or a duplicated position); None if all are.
+        source: what the reader needs to give the writer (headers, paths); opaque to everything else.
+    """
+
+    array: FloatArray
+    affine: NDArray[np.float64]
+    modality: Modality = "OT"
+    unit: str = "a.u."
+    padding: BoolArray | None = None
+    adjacent: BoolArray | None = None
+    source: Any = None
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3 or self.array.dtype != np.float32:
+            raise TypeError(
+                f"array must be float32 [z, y, x]. Received: {self.array.dtype} {self.array.shape}"
+            )
+        if self.affine.shape != (4, 4):
+            raise TypeError(f"affine must be [4, 4]. Received: {self.affine.shape}")
+        if self.padding is not None and self.padding.shape != self.array.shape:
+            raise TypeError(f"padding must be {self.array.shape}. Received: {self.padding.shape}")
+        if self.adjacent is not None and self.adjacent.shape != (len(self.array) - 1,):
+            raise TypeError(f"adjacent must be [z - 1]. Received: {self.adjacent.shape}")
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm along ``(z, y, x)``."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(z), float(y), float(x)
+
+    @property
+    def pixel_mm(self) -> float:
+        """In-plane pixel size in mm (geometric mean of row and column spacing)."""
+        _, y, x = self.spacing
+        return float(np.sqrt(y * x))
+
+    def with_array(self, array: FloatArray) -> Volume:
+        """The same volume with other values; geometry, padding and source are shared."""
+        return replace(self, array=np.ascontiguousarray(array, dtype=np.float32))
