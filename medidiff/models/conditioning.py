@@ -1,0 +1,76 @@
+"""The conditioning vector: what the network is told about a slice besides its pixels.
+
+Computed in numpy on the data side, so that the exported graph takes a plain vector and every engine
+and training backend is told exactly the same thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FREQUENCIES = 4
+"""Number of Fourier feature pairs of the noise level."""
+
+WIDTH = 16
+"""Length of the conditioning vector."""
+
+LN_SIGMA_RANGE = (-7.0, 0.5)
+"""Span of ln(s) (s: noise SD in network units) that the Fourier features resolve."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is known about one slice.
+
+    Attributes:
+        sigma: noise SD in network units.
+        kernel: mean frequency of the noise power spectrum in lp/cm (CT) or zero-fill factor (MR);
+            None if unknown.
+        pixel_mm: in-plane pixel size in mm.
+        modality: ``"ct"`` or ``"mr"``.
+        neighbour_ratio: noise SD of the neighbour slices over `sigma`, at least 1.
+        previous: whether the previous slice is given as context.
+        following: whether the next slice is given as context.
+    """
+
+    sigma: float
+    kernel: float | None = None
+    pixel_mm: float = 0.7
+    modality: str = "ct"
+    neighbour_ratio: float = 1.0
+    previous: bool = False
+    following: bool = False
+
+
+def vector(condition: Condition) -> NDArray[np.float32]:
+    """Features of one slice.
+
+    Returns:
+        float32 ``[WIDTH]``: ln(sigma) position and its Fourier features (Karras et al. 2022 condition
+        on c_noise = ln(sigma)/4, an affine function of the same), noise texture with a known-flag,
+        pixel size, modality, neighbour noise ratio and two neighbour flags.
+    """
+    low, high = LN_SIGMA_RANGE
+    u = (np.log(max(condition.sigma, 1e-8)) - low) / (high - low)
+    u = float(np.clip(u, 0.0, 1.0))
+    k = np.pi * np.arange(1, FREQUENCIES + 1)
+    if condition.kernel is None:
+        texture, known = 0.0, 0.0
+    elif condition.modality == "ct":
+        texture, known = condition.kernel / 3.0 - 1.0, 1.0
+    else:
+        texture, known = condition.kernel - 1.0, 1.0
+    rest = [
+        2.0 * u - 1.0,
+        texture,
+        known,
+        float(np.log(condition.pixel_mm / 0.7)),
+        1.0 if condition.modality == "mr" else 0.0,
+        float(np.log(max(condition.neighbour_ratio, 1.0))),
+        float(condition.previous),
+        float(condition.following),
+    ]
+    return np.concatenate([np.cos(k * u), np.sin(k * u), rest]).astype(np.float32)
