@@ -87,12 +87,12 @@ def test_mr_scale_is_the_bright_tissue() -> None:
 
 @pytest.mark.parametrize("percent", [3, 9, 15])
 def test_mr_scale_ignores_noise(percent: int, rng: np.random.Generator) -> None:
+    """A plateau is the worst case: its percentile lies 2.1 SD of a block mean (noise / 4) above it."""
     clean = phantom()
     noisy = rician(clean, percent, rng)
-    assert foreground_p99(noisy) == pytest.approx(foreground_p99(clean), rel=0.06)
+    assert foreground_p99(noisy) == pytest.approx(foreground_p99(clean), rel=0.6 * percent / 100)
     plain = np.percentile(noisy[noisy > 10], 99) / np.percentile(clean[clean > 10], 99)
-    if percent == 15:  # what the block means are for: a plain percentile rises by a fifth
-        assert plain > 1.15
+    assert plain > 1 + 1.5 * percent / 100  # what the block means are for
 
 
 def test_mr_scale_ignores_padding_and_nan() -> None:
