@@ -1,0 +1,62 @@
+"""Text from a file made safe for labels and paths."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from .items import SeriesItem
+
+RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
+IMAGE_SUFFIX = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$", re.IGNORECASE)
+OWN_ITK = {".nhdr": ".nrrd", ".mhd": ".mha"}  # a detached header is written as one file
+
+
+def printable(text: object, limit: int = 64) -> str:
+    """One line without control characters; "" for an absent or empty element."""
+    if text is None:
+        return ""
+    line = "".join(c if c.isprintable() else " " for c in str(text))
+    return " ".join(line.split())[:limit].rstrip()
+
+
+def without_patient(text: str, *identity: object) -> str:
+    """The text with every word of a patient's name or identifier (three letters or more) taken out."""
+    words = {w for value in identity for w in re.split(r"[\W_]+", str(value or "")) if len(w) >= 3}
+    for word in sorted(words, key=len, reverse=True):
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", "", text, flags=re.IGNORECASE)
+    return " ".join(text.split())
+
+
+def safe(text: str, limit: int = 48) -> str:
+    """A file-name part of letters, digits, dot, dash and underscore; may be empty."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    part = re.sub(r"[^A-Za-z0-9.-]+", "_", ascii_text)
+    part = re.sub(r"_{2,}", "_", part)[:limit].strip("._-")
+    return f"{part}_" if part.lower().split(".")[0] in RESERVED else part
+
+
+def series_name(number: int | None, description: str, uid: str) -> str:
+    """``<SeriesNumber>_<description>_<last 8 of UID>`` of the source series."""
+    tail = re.sub(r"[^0-9A-Za-z]", "", uid)[-8:]
+    return "_".join(x for x in ("" if number is None else str(number), safe(description), tail) if x)
+
+
+def image_stem(path: Path) -> str:
+    """File name without the image extension."""
+    return IMAGE_SUFFIX.sub("", path.name)
+
+
+def output_path(item: SeriesItem, out_dir: Path, suffix: str) -> Path:
+    """Where the output of an item goes: see `medidiff.io.planned_output`."""
+    word = safe(suffix) or "denoised"
+    if item.kind == "dicom":
+        return out_dir / (item.name if word == "denoised" else f"{item.name}_{word}")
+    source = item.files[0].name.lower()
+    if item.kind == "nifti":
+        extension = ".nii.gz" if source.endswith(".gz") else ".nii"
+    else:
+        extension = Path(source).suffix
+        extension = OWN_ITK.get(extension, extension)
+    return out_dir / f"{item.name}_desc-{word}{extension}"
