@@ -1,1 +1,17 @@
+"""Models: the network's shape, its conditioning, and the bundle that a trained one travels in."""
 
+from medidiff.models.bundle import Bundle, Trained, list_bundles, load, save, verify
+from medidiff.models.conditioning import Condition, vector
+from medidiff.models.config import UNetConfig
+
+__all__ = [
+    "Bundle",
+    "Condition",
+    "Trained",
+    "UNetConfig",
+    "list_bundles",
+    "load",
+    "save",
+    "vector",
+    "verify",
+]

@@ -76,7 +76,9 @@ class FiLM(layers.Layer):  # type: ignore[misc]
     def __init__(self, channels: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.channels = channels
-        self.dense = layers.Dense(2 * channels, kernel_initializer="zeros", name="dense", dtype=self.dtype_policy)
+        self.dense = layers.Dense(
+            2 * channels, kernel_initializer="zeros", name="dense", dtype=self.dtype_policy
+        )
 
     def build(self, x_shape: Any, embedding_shape: Any) -> None:
         """Creates the weights of the dense layer."""

@@ -1,0 +1,116 @@
+"""OpenVINO: the default engine, fastest on CPU and quick to load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.engines.base import (
+    EngineInfo,
+    EngineSettings,
+    check_inputs,
+    choose_precision,
+    missing,
+)
+from medidiff.errors import EngineError
+from medidiff.models.bundle import Bundle
+from medidiff.volume import FloatArray
+
+NAME = "openvino"
+_HINT = {"float32": "f32", "bfloat16": "bf16"}
+
+STATIC_SHAPES = 2
+"""Shapes that get a graph of their own; further ones share the dynamic graph.
+
+A graph compiled for its shape runs 10-15 % faster; compiling takes half a second, so an endless variety of
+shapes must not compile endlessly.
+"""
+
+
+class OpenVINOEngine:
+    """Runs a bundle with OpenVINO on the CPU.
+
+    Args:
+        bundle: the model.
+        settings: threads and precision.
+
+    Raises:
+        EngineError: OpenVINO is absent or refuses the network.
+    """
+
+    name = NAME
+
+    def __init__(self, bundle: Bundle, settings: EngineSettings | None = None) -> None:
+        settings = settings or EngineSettings()
+        self._core = _core()
+        self._config = bundle.config
+        self.device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
+        self.precision = choose_precision(NAME, bundle, settings, _precisions(self._core))
+        # Without the precision hint OpenVINO silently computes in bfloat16 wherever the CPU can.
+        self._options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINT[self.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "CACHE_DIR": "",
+        }
+        if settings.threads is not None:
+            self._options["INFERENCE_NUM_THREADS"] = settings.threads
+        try:
+            self._model = self._core.read_model(bundle.network, b"")
+        except RuntimeError as error:
+            raise EngineError("OpenVINO cannot read the network", where=bundle.folder) from error
+        self._requests: dict[tuple[int, ...] | None, Any] = {}
+
+    def __call__(self, planes: NDArray[np.float32], condition: NDArray[np.float32]) -> FloatArray:
+        """See `Engine`."""
+        planes, condition = check_inputs(planes, condition, self._config)
+        request = self._request(planes.shape)
+        request.infer({"planes": planes, "condition": condition}, share_inputs=True)
+        return np.array(request.get_output_tensor().data, np.float32)
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        """The compiled graph for a shape: its own for the first few, the dynamic one for the rest."""
+        key: tuple[int, ...] | None = shape
+        if shape not in self._requests:
+            static = sum(k is not None for k in self._requests)
+            key = shape if static < STATIC_SHAPES else None
+        if key not in self._requests:
+            model = self._model.clone()
+            if key is not None:
+                model.reshape({"planes": list(key), "condition": [key[0], self._config.condition]})
+            try:
+                compiled = self._core.compile_model(model, "CPU", self._options)
+            except RuntimeError as error:
+                raise EngineError("OpenVINO cannot compile the network", received=shape) from error
+            self._requests[key] = compiled.create_infer_request()
+        return self._requests[key]
+
+
+def probe() -> EngineInfo:
+    """Version, device and precisions for `medidiff doctor`.
+
+    Raises:
+        EngineError: OpenVINO is absent or broken.
+    """
+    core = _core()
+    import openvino
+
+    version = str(openvino.__version__).split("-")[0]
+    return EngineInfo(NAME, version, (str(core.get_property("CPU", "FULL_DEVICE_NAME")),), _precisions(core))
+
+
+def _core() -> Any:
+    """The OpenVINO runtime."""
+    try:
+        import openvino
+
+        return openvino.Core()
+    except (ImportError, RuntimeError) as error:
+        raise missing(NAME, None, error) from error
+
+
+def _precisions(core: Any) -> tuple[str, ...]:
+    """What the CPU computes natively; asking for bfloat16 elsewhere would silently give float32."""
+    bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("float32", "bfloat16") if bf16 else ("float32",)

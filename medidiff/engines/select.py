@@ -1,0 +1,65 @@
+"""Choosing an engine by name, and saying which are there."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import cast
+
+from medidiff.engines.base import Engine, EngineInfo, EngineSettings
+from medidiff.errors import EngineError, UsageError
+from medidiff.models.bundle import Bundle
+
+ENGINES = {
+    "openvino": "OpenVINOEngine",
+    "onnxruntime": "ONNXRuntimeEngine",
+    "tensorflow": "TensorFlowEngine",
+    "tract": "TractEngine",
+}
+"""Module under `medidiff.engines` and class of each engine."""
+
+AUTO = ("openvino", "onnxruntime", "tensorflow")
+"""Order in which ``auto`` looks for an installed engine."""
+
+
+def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) -> Engine:
+    """The engine of that name, ready to run a bundle.
+
+    Args:
+        name: a key of `ENGINES`, or ``"auto"`` for the first one installed of `AUTO`.
+        bundle: the model.
+        settings: threads and precision.
+
+    Raises:
+        UsageError: unknown name.
+        EngineError: the engine is not installed or does not load.
+    """
+    if name == "auto":
+        failures = []
+        for candidate in AUTO:
+            try:
+                return create(candidate, bundle, settings)
+            except EngineError as error:
+                failures.append(str(error))
+        raise EngineError("No engine can run the model", hint=" ".join(failures))
+    if name not in ENGINES:
+        close = difflib.get_close_matches(name, [*ENGINES, "auto"], n=1)
+        known = f"Known engines: auto, {', '.join(ENGINES)}."
+        raise UsageError(
+            "There is no such engine",
+            received=name,
+            hint=f"Did you mean {close[0]}? {known}" if close else known,
+        )
+    module = importlib.import_module(f"medidiff.engines.{name}")
+    return cast(Engine, getattr(module, ENGINES[name])(bundle, settings))
+
+
+def available() -> tuple[EngineInfo, ...]:
+    """What each engine is here: version, devices and precisions, or the reason why it is missing."""
+    found = []
+    for name in ENGINES:
+        try:
+            found.append(importlib.import_module(f"medidiff.engines.{name}").probe())
+        except EngineError as error:
+            found.append(EngineInfo(name, missing=str(error)))
+    return tuple(found)
