@@ -1,0 +1,70 @@
+"""Level grids: pure functions that return descending levels, the start first and the end last.
+
+Matched levels are tau = t / t_y from 1 to 0; K intervals cost K network evaluations.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+Levels = tuple[float, ...]
+TAU_MIN = 0.1
+"""Lowest level of `geo` before 0: below a tenth of the scan's noise a step changes nothing visible."""
+
+FAST_DDPM: Levels = tuple((k + 1) / 1000 for k in (999, 949, 899, 849, 799, 699, 599, 399, 199, 0)) + (0.0,)
+"""The non-uniform ten-step grid of Fast-DDPM (Jiang et al. 2024) over 1000 levels, as s."""
+
+
+def geo(steps: int, tau_min: float = TAU_MIN) -> Levels:
+    """Geometric from 1 to tau_min in `steps` levels, then 0."""
+    _at_least_one(steps)
+    return (*(float(t) for t in np.geomspace(1.0, tau_min, steps)), 0.0)
+
+
+def quad(steps: int) -> Levels:
+    """tau_i = (1 - i / K)^2."""
+    _at_least_one(steps)
+    return tuple((1.0 - i / steps) ** 2 for i in range(steps + 1))
+
+
+def uniform(steps: int, start: float = 1.0) -> Levels:
+    """Equal steps from `start` to 0."""
+    _at_least_one(steps)
+    return tuple(start * (1.0 - i / steps) for i in range(steps + 1))
+
+
+def karras(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Levels:
+    """EDM noise levels sigma_max .. sigma_min, then 0 (Karras et al. 2022, eq. 5)."""
+    _at_least_one(steps)
+    ends = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    return (*(float(u**rho) for u in np.linspace(*ends, steps)), 0.0)
+
+
+def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float) -> Levels:
+    """The grid for a scan of noise SD t_y; (1, 0) where there is too little noise for several steps.
+
+    Args:
+        kind: ``"geo"`` or ``"quad"``.
+        steps: network evaluations.
+        t_y: noise SD of the scan.
+        t_min: lowest trained noise SD, same unit.
+    """
+    if kind not in ("geo", "quad"):
+        raise ValueError(f"kind must be 'geo' or 'quad'. Received: {kind}")
+    if t_y <= 2 * t_min:
+        return (1.0, 0.0)
+    return quad(steps) if kind == "quad" else geo(steps, max(TAU_MIN, t_min / t_y))
+
+
+def stop_at(levels: Levels, rho: float) -> Levels:
+    """The grid cut at level rho > 0: `sample` over it draws an equivalent-dose posterior scan."""
+    if not 0.0 < rho < levels[0]:
+        raise ValueError(f"rho must lie between 0 and {levels[0]}. Received: {rho}")
+    return (*(t for t in levels if t > rho), float(rho))
+
+
+def _at_least_one(steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1. Received: {steps}")
