@@ -53,6 +53,8 @@ class OpenVINOEngine:
             "INFERENCE_PRECISION_HINT": _HINT[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": "",
+            # Pinned threads of two runs on one machine would share a core while others idle.
+            "ENABLE_CPU_PINNING": False,
         }
         if settings.threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = settings.threads
