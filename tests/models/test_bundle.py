@@ -15,7 +15,7 @@ from networks import tiny_bundle
 from medidiff.errors import ModelError, OutputError
 from medidiff.intensity import Intensity
 from medidiff.models import Bundle, list_bundles, load, save, verify
-from medidiff.models import bundle as module
+from medidiff.models import store as module
 from medidiff.volume import Volume
 
 
