@@ -71,12 +71,16 @@ def preserve_dc(y: NDArray[np.floating], out: NDArray[np.floating], pixel_mm: fl
 
 
 def low_pass(image: NDArray[np.floating], pixel_mm: float) -> NDArray[np.floating]:
-    """Gaussian low-pass of each slice, half value at 0.3 lp/cm, mirrored at the borders."""
+    """Gaussian low-pass of each slice, half value at 0.3 lp/cm.
+
+    Wraps around at the borders: what is filtered here is a residual, and mirroring coloured noise would
+    break its anticorrelation and raise its low frequencies there.
+    """
     from scipy.ndimage import gaussian_filter
 
     # exp(-2 pi^2 sd^2 f^2) = 1/2 at f = HALF_VALUE_LPCM
     sd_cm = np.sqrt(np.log(2.0) / 2.0) / (np.pi * HALF_VALUE_LPCM)
-    return np.asarray(gaussian_filter(image, sd_cm * 10.0 / pixel_mm, axes=(-2, -1), mode="reflect"))
+    return np.asarray(gaussian_filter(image, sd_cm * 10.0 / pixel_mm, axes=(-2, -1), mode="wrap"))
 
 
 def guided(

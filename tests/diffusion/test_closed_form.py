@@ -30,7 +30,7 @@ DB = 0.02
 def check(found: tuple[float, ...], expected: tuple[str, ...]) -> None:
     """dPSNR within 0.02 dB, the others to the digits printed in the table.
 
-    A little over half a unit of the last digit, for the table is rounded from three digits (.6547, .655, .66).
+    A little over half a unit of the last digit, for the table is rounded from three digits (.6547, .66).
     """
     assert found[0] == pytest.approx(float(expected[0]), abs=DB)
     for value, text in zip(found[1:], expected[1:], strict=False):
