@@ -24,9 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def discover(
-    paths: Sequence[Path], progress: Callable[[int, int], None] | None = None
-) -> Discovery:
+def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Discovery:
     """Finds what can be denoised under files and folders; reads headers only.
 
     Args:

@@ -24,7 +24,7 @@ class Reason(Enum):
     ARCHIVE = "an archive; unpack it and give the folder instead"
     UNSUPPORTED_FORMAT = "an image format that medidiff does not read"
     DAMAGED_HEADER = "the header cannot be parsed"
-    HEADLESS = "DICOM data without its file header (PS3.10 preamble and file meta), so its encoding is unknown"
+    HEADLESS = "DICOM data without file meta information (PS3.10), so its encoding is unknown"
     DICOMDIR = "a DICOM directory, not an image"
     NOT_AN_IMAGE_OBJECT = "a DICOM object that is not an image"
     UNSUPPORTED_OBJECT = "a DICOM image other than CT, MR or PET slices"

@@ -1,0 +1,145 @@
+"""Output that appears whole or not at all: built beside its place, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import OutputError
+
+OWN_FILE = re.compile(r"\d{4,}\.dcm")
+"""Names of the files in a folder that medidiff wrote; nothing else is ever replaced with a folder."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def check_target(final: Path, *, overwrite: bool, inputs: Collection[Path]) -> None:
+    """Refuses an output place that is taken or that would hit an input.
+
+    Args:
+        final: folder or file to be made.
+        overwrite: True lets an earlier output be replaced.
+        inputs: resolved paths that must survive.
+
+    Raises:
+        OutputError: with what to do.
+    """
+    place = final.resolve()
+    if place in inputs or any(place in path.parents for path in inputs if place.is_dir()):
+        raise OutputError(
+            "the output would replace an input", where=final, hint="Choose another output folder (-o)."
+        )
+    if not final.exists() and not final.is_symlink():
+        return
+    if not overwrite:
+        raise OutputError(
+            "the output exists", where=final, hint="Use --overwrite, or another output folder (-o)."
+        )
+    if final.is_dir() and (strange := [p.name for p in final.iterdir() if not OWN_FILE.fullmatch(p.name)]):
+        raise OutputError(
+            "the output folder holds files that medidiff did not write", where=final,
+            received=sorted(strange)[0], hint="Move them away first.",
+        )  # fmt: skip
+
+
+@contextmanager
+def staged(
+    final: Path, *, folder: bool, overwrite: bool, inputs: Collection[Path], extension: str = ""
+) -> Iterator[Path]:
+    """Gives a temporary place beside `final` and renames it to `final` on success.
+
+    On any exception, Ctrl-C included, nothing new is left and an earlier output is untouched.
+
+    Args:
+        final: the folder or file to make.
+        folder: True gives an empty folder, False the name of a file to write.
+        overwrite: see `check_target`.
+        inputs: see `check_target`.
+        extension: file extension of the temporary name, for libraries that choose by it.
+
+    Raises:
+        OutputError: the disk is full, the folder is read-only, the output exists ...
+    """
+    with reported(final):
+        check_target(final, overwrite=overwrite, inputs=inputs)
+        made = _make_parents(final.parent)
+        try:
+            work = Path(tempfile.mkdtemp(prefix=".medidiff-", suffix=".part", dir=final.parent))
+        except BaseException:
+            _remove_empty(made)
+            raise
+        done = False
+        try:
+            new = work / f"new{extension}"
+            if folder:
+                new.mkdir()
+            yield new
+            _swap(new, final, work / "old")
+            done = True
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            if not done:
+                _remove_empty(made)
+
+
+@contextmanager
+def reported(final: Path) -> Iterator[None]:
+    """Turns an OSError into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            what, hint = (
+                "cannot be written: the disk is full",
+                "Free some space or choose another folder (-o).",
+            )
+        elif error.errno in DENIED:
+            what, hint = "cannot be written: permission denied or read-only", "Choose another folder (-o)."
+        else:
+            what, hint = f"cannot be written: {error.strerror or error}", "Choose another folder (-o)."
+        raise OutputError(what, where=final, hint=hint) from error
+
+
+def _swap(new: Path, final: Path, old: Path) -> None:
+    """Renames `new` to `final`; a folder in the way moves to `old` and comes back on failure."""
+    if not final.is_dir():
+        os.replace(new, final)
+        return
+    os.replace(final, old)
+    try:
+        os.replace(new, final)
+    except BaseException:
+        os.replace(old, final)
+        raise
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Makes a folder with its parents; gives the new ones, innermost first."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            made.insert(0, path)
+    except BaseException:
+        _remove_empty(made)
+        raise
+    return made
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # another run uses it by now
+            return

@@ -1,0 +1,196 @@
+"""Walks files and folders and accounts for every file: part of an item, or skipped with a reason."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .dicom_header import SliceHeader, read_header
+from .formats import Format, sniff
+from .geometry import Stack, stacks
+from .items import Discovery, Reason, SeriesItem, Skipped
+from .names import series_name
+
+SIDECARS = (".json", ".bval", ".bvec", ".tsv")
+Entry = tuple[Path, Path | None, Reason | None]
+"""A file, the input folder it was found under (None where named itself), and a reason to skip it unseen."""
+
+
+def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Discovery:
+    """Sorts every file under `paths` into items and skips; see `medidiff.io.discover`."""
+    skipped: list[Skipped] = []
+    files: list[tuple[Path, Path | None]] = []
+    seen: dict[Path, Path] = {}
+    for path, root, reason in (entry for p in paths for entry in _walk(Path(p))):
+        if reason is not None:
+            skipped.append(Skipped(path, reason))
+            continue
+        real = path.resolve()
+        if real not in seen:
+            seen[real] = path
+            files.append((path, root))
+        elif seen[real] != path:
+            skipped.append(Skipped(path, Reason.DUPLICATE, f"a link to {seen[real].name}"))
+    headers: list[SliceHeader] = []
+    items: list[SeriesItem] = []
+    for done, (path, root) in enumerate(files, start=1):
+        found = _look(path, root)
+        if isinstance(found, SliceHeader):
+            headers.append(found)
+        elif isinstance(found, SeriesItem):
+            items.append(found)
+        else:
+            skipped.append(found)
+        if progress is not None:
+            progress(done, len(files))
+    items = _series(headers, skipped) + items
+    inputs = frozenset(seen)
+    unique = _unique_names(items)
+    return Discovery(
+        tuple(replace(item, name=name, inputs=inputs) for item, name in zip(items, unique, strict=True)),
+        tuple(skipped),
+    )
+
+
+def _walk(path: Path) -> Iterator[Entry]:
+    """Files at or below a path in a fixed order; links to folders are followed, once each."""
+    if not path.exists():
+        yield path, None, Reason.NOT_FOUND
+        return
+    if not path.is_dir():
+        yield path, None, _unreadable(path)
+        return
+    visited: set[Path] = set()
+    problems: list[Path] = []
+    for folder, subfolders, names in os.walk(
+        path, followlinks=True, onerror=lambda e: problems.append(Path(str(e.filename)))
+    ):
+        real = Path(folder).resolve()
+        if real in visited:  # a link back up the tree
+            subfolders.clear()
+            continue
+        visited.add(real)
+        hidden = [name for name in subfolders if name.startswith(".")]
+        yield from ((Path(folder, name), path, Reason.HIDDEN) for name in hidden)
+        subfolders[:] = sorted(set(subfolders) - set(hidden))
+        for name in sorted(names):
+            file = Path(folder, name)
+            yield file, path, _unreadable(file)
+    yield from ((problem, path, Reason.UNREADABLE) for problem in problems)
+
+
+def _unreadable(path: Path) -> Reason | None:
+    """A reason not to open a file: dangling link, device, pipe (opening one could wait for ever)."""
+    try:
+        return None if stat.S_ISREG(path.stat().st_mode) else Reason.NOT_AN_IMAGE
+    except OSError:
+        return Reason.UNREADABLE
+
+
+def _look(path: Path, root: Path | None) -> SliceHeader | SeriesItem | Skipped:
+    """What one file is."""
+    try:
+        kind = sniff(path)
+    except OSError as error:
+        return Skipped(path, Reason.UNREADABLE, error.strerror or "")
+    if kind is Format.DICOM:
+        header = read_header(path)
+        return header if isinstance(header, SliceHeader) else Skipped(path, *header)
+    if kind is Format.NIFTI:
+        from .nifti import inspect
+    elif kind in (Format.NRRD, Format.META):
+        from .itk import inspect
+    else:
+        return Skipped(path, *_other(path, kind))
+    try:
+        found = inspect(path, root)
+    except OSError as error:
+        return Skipped(path, Reason.UNREADABLE, error.strerror or type(error).__name__)
+    return found if isinstance(found, SeriesItem) else Skipped(path, *found)
+
+
+def _other(path: Path, kind: Format) -> tuple[Reason, str]:
+    """The reason for a file that is no image of ours."""
+    fixed = {
+        Format.DICOM_HEADLESS: Reason.HEADLESS,
+        Format.ARCHIVE: Reason.ARCHIVE,
+        Format.EMPTY: Reason.EMPTY,
+    }
+    if kind in fixed:
+        return fixed[kind], ""
+    if kind is Format.NIFTI_PAIR:
+        return Reason.UNSUPPORTED_FORMAT, "NIfTI or Analyze header/image pair; convert it to one .nii file"
+    if path.name.lower().endswith(SIDECARS):
+        stem = path.name.rsplit(".", 1)[0]
+        if any((path.parent / f"{stem}{x}").exists() for x in (".nii", ".nii.gz")):
+            return Reason.SIDECAR, ""
+    return Reason.NOT_AN_IMAGE, ""
+
+
+def _series(headers: list[SliceHeader], skipped: list[Skipped]) -> list[SeriesItem]:
+    """Groups slices by series and stack; a SOP instance that comes twice is used once."""
+    groups: dict[str, dict[str, SliceHeader]] = defaultdict(dict)
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for header in headers:
+        if header.number is not None:
+            numbers[header.study].add(header.number)
+        first = groups[header.series].setdefault(header.uid, header)
+        if first is not header:
+            differs = (first.position, first.rows, first.columns) != (
+                header.position, header.rows, header.columns,
+            )  # fmt: skip
+            twin = f"same SOP Instance UID as {first.path.parent.name}/{first.path.name}"
+            detail = f"{twin}, but another geometry" if differs else twin
+            skipped.append(Skipped(header.path, Reason.DUPLICATE, detail))
+    items = []
+    for slices in groups.values():
+        for stack in stacks(slices.values()):
+            items.append(_item(stack, frozenset(numbers[stack.slices[0].study])))
+    return items
+
+
+def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
+    from .dicom_reader import DicomSource
+
+    first = stack.slices[0]
+    files = tuple(s.path for s in stack.slices)
+    notes = list(stack.notes)
+    if not first.frame:
+        notes.append("no Frame of Reference UID (0020,0052); the output has none either")
+    if stack.tilt > 0.1:
+        notes.append(f"tilt {stack.tilt:.1f} degrees")
+    return SeriesItem(
+        path=Path(os.path.commonpath([f.parent for f in files])) if len(files) > 1 else files[0],
+        kind="dicom",
+        files=files,
+        modality=first.modality,  # type: ignore[arg-type]
+        description=first.description,
+        name=series_name(first.number, first.description, first.series),
+        shape=(len(files), first.rows, first.columns),
+        spacing=stack.spacing,
+        series_uid=first.series,
+        number=first.number,
+        regular=stack.regular,
+        tilt=stack.tilt,
+        notes=tuple(notes),
+        own_output=first.own,
+        headers=DicomSource(stack, study_numbers),
+    )
+
+
+def _unique_names(items: Sequence[SeriesItem]) -> list[str]:
+    """Output names without two alike, also where case does not count; later ones get -2, -3 ..."""
+    taken: set[tuple[str, str]] = set()
+    names = []
+    for item in items:
+        name, count = item.name, 1
+        while (item.kind, name.lower()) in taken:
+            count += 1
+            name = f"{item.name}-{count}"
+        taken.add((item.kind, name.lower()))
+        names.append(name)
+    return names

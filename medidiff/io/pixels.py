@@ -1,0 +1,278 @@
+"""Pixel data: what is refused, decoding, rescaling to real-world values, and back to stored values.
+
+Values are compared in float32, the precision of a `Volume`: a pixel whose float32 value is unchanged
+keeps the very bits of the source, so an identity denoiser is exact for every stored type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PixelError
+from .items import Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+IntArray = NDArray[Any]
+
+DECODABLE = {
+    "1.2.840.10008.1.2": "Implicit VR Little Endian",
+    "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
+    "1.2.840.10008.1.2.1.99": "Deflated Explicit VR Little Endian",
+    "1.2.840.10008.1.2.2": "Explicit VR Big Endian",
+    "1.2.840.10008.1.2.4.50": "JPEG Baseline",
+    "1.2.840.10008.1.2.4.57": "JPEG Lossless",
+    "1.2.840.10008.1.2.4.70": "JPEG Lossless SV1",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS Near-lossless",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.4.201": "HTJ2K Lossless",
+    "1.2.840.10008.1.2.4.202": "HTJ2K Lossless RPCL",
+    "1.2.840.10008.1.2.4.203": "HTJ2K",
+    "1.2.840.10008.1.2.5": "RLE Lossless",
+}
+"""Transfer syntaxes that decode to the same array everywhere. JPEG Extended (12-bit) is left out: two of
+three decoders fail on it, and a half-decoded image is worse than none."""
+
+NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+
+
+def refusal(header: Dataset, transfer_syntax: str) -> tuple[Reason, str] | None:
+    """Why the pixels of an image cannot be processed, told from its header; None if they can.
+
+    Args:
+        header: data set, with or without pixel data.
+        transfer_syntax: UID of its transfer syntax.
+    """
+    if not transfer_syntax:
+        return Reason.TRANSFER_SYNTAX, "no Transfer Syntax UID (0002,0010)"
+    if transfer_syntax not in DECODABLE:
+        from pydicom.uid import UID
+
+        return Reason.TRANSFER_SYNTAX, UID(transfer_syntax).name
+    photometric = str(header.get("PhotometricInterpretation") or "").strip()
+    if photometric == "PALETTE COLOR":
+        return Reason.PALETTE, ""
+    if (header.get("SamplesPerPixel") or 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return Reason.COLOUR, f"Photometric Interpretation {photometric or 'missing'} (0028,0004)"
+    allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
+    if allocated not in (8, 16) or not stored or not 2 <= stored <= allocated:
+        return Reason.BIT_DEPTH, f"Bits Allocated {allocated} (0028,0100), Bits Stored {stored} (0028,0101)"
+    if header.get("PixelRepresentation") not in (0, 1):
+        return Reason.BIT_DEPTH, "no Pixel Representation (0028,0103)"
+    if header.get("ModalityLUTSequence"):
+        return Reason.MODALITY_LUT, "(0028,3000)"
+    for group in range(0x6000, 0x601F, 2):
+        bits, position = (header.get((group, e)) for e in (0x0100, 0x0102))
+        alone = (group, 0x3000) in header  # Overlay Data of its own
+        wide = bits is not None and (bits.value or 1) > 1 and not alone
+        if wide or (position is not None and (position.value or 0) > 0):
+            return Reason.OVERLAY_IN_PIXELS, f"({group:04X},0102)"
+    return _rescale_refusal(header)
+
+
+def _rescale_refusal(header: Dataset) -> tuple[Reason, str] | None:
+    """CT and PET need slope and intercept (type 1, C.8.2.1.1, C.8.9.4); MR may do without (C.8.3.1)."""
+    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+    if slope in (None, "") and intercept in (None, ""):
+        if str(header.get("Modality")) == "MR":
+            return None
+        return Reason.RESCALE, "no Rescale Slope (0028,1053)"
+    try:
+        a, b = float(slope), float(intercept)
+    except (TypeError, ValueError):
+        return Reason.RESCALE, "unreadable Rescale Slope or Intercept (0028,1052-1053)"
+    if not (np.isfinite(a) and np.isfinite(b)) or a == 0:
+        return Reason.RESCALE, f"Rescale Slope {a:g}, Intercept {b:g}"
+    return None
+
+
+def decode(dataset: Dataset, path: Path) -> IntArray:
+    """Stored values of a single-frame image.
+
+    Args:
+        dataset: with pixel data, already found free of a `refusal`.
+        path: for messages.
+
+    Returns:
+        integer array ``[rows, columns]``, sign-extended from Bits Stored, native byte order.
+
+    Raises:
+        PixelError: missing, truncated or undecodable pixel data.
+    """
+    from pydicom.pixels.utils import pixel_array
+
+    if "PixelData" not in dataset or not dataset.PixelData:
+        raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
+    try:
+        values = np.asarray(pixel_array(dataset, raw=True, correct_unused_bits=not is_native(dataset)))
+    except Exception as error:  # decoders raise anything, down to bare Exception
+        name = dataset.file_meta.TransferSyntaxUID.name
+        cause = " ".join(str(error).split())[:300]
+        raise PixelError(
+            f"the pixel data ({name}) cannot be decoded", where=path, received=cause,
+            hint="The file may be truncated; fetch it again.",
+        ) from error  # fmt: skip
+    values = values.reshape(values.shape[-2:]) if values.ndim == 3 and values.shape[0] == 1 else values
+    if values.shape != (dataset.Rows, dataset.Columns):
+        raise PixelError(
+            f"the pixel data decodes to another size than {dataset.Rows}x{dataset.Columns}",
+            where=path, received=values.shape,
+        )  # fmt: skip
+    return _sign_extended(values, dataset)
+
+
+def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:
+    """Bits from HighBit down to HighBit - BitsStored + 1 as a number (C.7.6.3.1, PS3.5 8.1.1)."""
+    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", stored - 1)) if is_native(dataset) else stored - 1
+    signed = bool(dataset.PixelRepresentation)
+    kind = np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
+    values = values.astype(f"u{allocated // 8}", copy=True, casting="unsafe")
+    up, down = allocated - 1 - high, allocated - stored
+    if up or down:
+        values <<= values.dtype.type(up)
+        values = values.view(kind)
+        values >>= values.dtype.type(down)  # arithmetic where signed
+    return values.view(kind)
+
+
+def is_native(dataset: Dataset) -> bool:
+    """True for pixel data that is not compressed."""
+    return not dataset.file_meta.TransferSyntaxUID.is_compressed
+
+
+def limits(dataset: Dataset) -> tuple[int, int]:
+    """Smallest and largest value that Bits Stored and Pixel Representation can hold."""
+    bits = int(dataset.BitsStored)
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
+
+
+def rescale_pair(dataset: Dataset) -> tuple[float, float] | None:
+    """Rescale slope and intercept, None where the image has none (MR)."""
+    if dataset.get("RescaleSlope") in (None, ""):
+        return None
+    return float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+
+
+def padding_range(dataset: Dataset) -> tuple[int, int] | None:
+    """Inclusive range of stored values that mean "no image here" (C.7.5.1.1.2), None without padding.
+
+    The attribute is often written with the wrong VR (63536 for -2000): it is read modulo 2**BitsAllocated.
+    """
+    value = dataset.get("PixelPaddingValue")
+    if value is None or not isinstance(value, int):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = [_wrapped(int(v), dataset) for v in (value, limit if isinstance(limit, int) else value)]
+    return min(ends), max(ends)
+
+
+def _wrapped(value: int, dataset: Dataset) -> int:
+    bits = int(dataset.BitsAllocated)
+    value %= 1 << bits
+    return value - (1 << bits) if dataset.PixelRepresentation and value >= 1 << (bits - 1) else value
+
+
+def padding_mask(stored: IntArray, padding: tuple[int, int] | None) -> NDArray[np.bool_]:
+    """True where a stored value lies in the padding range."""
+    if padding is None:
+        return np.zeros(stored.shape, bool)
+    return (stored >= padding[0]) & (stored <= padding[1])
+
+
+def to_real(stored: IntArray, slope: float = 1.0, intercept: float = 0.0) -> NDArray[np.float32]:
+    """Real-world values, computed in float64 and rounded once to float32."""
+    if slope == 1.0 and intercept == 0.0:
+        return stored.astype(np.float32)
+    return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Stored values ready to write.
+
+    Attributes:
+        stored: integer or float array in the target type.
+        slope: rescale slope to write.
+        intercept: rescale intercept to write.
+        clipped: pixels moved to the limit of the stored type.
+    """
+
+    stored: IntArray
+    slope: float
+    intercept: float
+    clipped: int = 0
+
+
+def quantise(
+    real: NDArray[np.float32],
+    source: IntArray,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    *,
+    keep: NDArray[np.bool_] | None = None,
+    bounds: tuple[int, int] | None = None,
+    padding: tuple[int, int] | None = None,
+) -> Encoded:
+    """Turns real-world values into stored values with the scale and type of the source.
+
+    Args:
+        real: new values.
+        source: stored values of the source, same shape.
+        slope: scale of the source.
+        intercept: offset of the source.
+        keep: pixels that must come back bit for bit (padding, NaN, inf).
+        bounds: inclusive range of stored values; the whole type by default.
+        padding: inclusive range of stored values that no other pixel may have.
+
+    Returns:
+        stored values in the type of `source`; unchanged pixels have the bits of the source.
+    """
+    same = real == to_real(source, slope, intercept)
+    if keep is not None:
+        same = same | keep
+    if source.dtype.kind == "f":
+        values = (real.astype(np.float64) - intercept) / slope
+        return Encoded(np.where(same, source, values.astype(source.dtype)), slope, intercept)
+    exact = (real.astype(np.float64) - intercept) / slope
+    low, high = bounds or (int(np.iinfo(source.dtype).min), int(np.iinfo(source.dtype).max))
+    number = np.rint(np.where(same, 0.0, np.nan_to_num(exact, nan=0.0)))
+    clipped = int(np.count_nonzero((number < low) | (number > high)))
+    stored = _as_type(np.clip(number, low, high), low, high, source.dtype)
+    if padding is not None:
+        stored = np.where(same, stored, _beside_padding(stored, exact, padding, (low, high)))
+    return Encoded(np.where(same, source, stored).astype(source.dtype), slope, intercept, clipped)
+
+
+def _as_type(number: NDArray[np.float64], low: int, high: int, dtype: np.dtype[Any]) -> IntArray:
+    """Cast that survives the ends of 64-bit integers, which float64 cannot hold."""
+    if dtype.itemsize < 8:
+        return number.astype(dtype)
+    inside = (number > float(low)) & (number < float(high))
+    ends = np.where(number <= float(low), np.array(low, dtype), np.array(high, dtype))
+    return np.where(inside, np.where(inside, number, 0).astype(dtype), ends).astype(dtype)
+
+
+def _beside_padding(
+    stored: IntArray, exact: NDArray[np.float64], padding: tuple[int, int], bounds: tuple[int, int]
+) -> IntArray:
+    """Moves values out of the padding range to the nearer side that exists."""
+    below, above = padding[0] - 1, padding[1] + 1
+    if below < bounds[0] and above > bounds[1]:
+        return stored
+    if below < bounds[0]:
+        target = np.full(stored.shape, above)
+    elif above > bounds[1]:
+        target = np.full(stored.shape, below)
+    else:
+        target = np.where(exact - below < above - exact, below, above)
+    return np.where(padding_mask(stored, padding), target, stored).astype(stored.dtype)
