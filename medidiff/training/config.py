@@ -1,0 +1,144 @@
+"""TrainConfig: one training run, read from a TOML file, frozen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from medidiff.errors import UsageError
+from medidiff.models.config import UNetConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the scans are and how they become samples.
+
+    Attributes:
+        root: folder of the scans (relative to the working directory); ``$MEDIDIFF_DATA`` wins.
+        cache: folder for precomputed noise bases, outside the repository.
+        sigma: smallest and largest noise SD, HU (CT) or share of the foreground p99 (MR).
+        low_sigma: smallest noise SD of the low-noise share; CT 1 HU.
+        low_share: share of samples between `low_sigma` and ``sigma[0]``.
+        patch: patch size in pixels.
+        per_slice: patches taken from one simulated slice.
+        slices_per_chunk: simulated slices that are shuffled together.
+        max_slices: at most this many slices of one series (evenly spaced).
+        views: projection views of the noise bases (CT).
+    """
+
+    root: str = "../shared/data"
+    cache: str = "cache"
+    sigma: tuple[float, float] = (8.0, 250.0)
+    low_sigma: float = 1.0
+    low_share: float = 0.15
+    patch: int = 96
+    per_slice: int = 12
+    slices_per_chunk: int = 8
+    max_slices: int = 30
+    views: int = 288
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Optimisation: Adam, warm-up, constant rate, then a linear decay to zero.
+
+    A constant rate with a final decay (rather than a cosine) lets a run be prolonged without losing what
+    it has learnt: raise `steps` and resume from a checkpoint before the decay.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch: patches a step.
+        rate: learning rate.
+        warmup: steps of linear warm-up.
+        decay: share of the steps in the final decay.
+        ema: decay of the moving average of the weights.
+        nll: weight of the variance head's loss.
+        soft_weight: weight of soft tissue (CT).
+        clip: gradients are clipped to this global norm.
+        precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+    """
+
+    steps: int = 30_000
+    batch: int = 12
+    rate: float = 4e-4
+    warmup: int = 500
+    decay: float = 0.25
+    ema: float = 0.999
+    nll: float = 0.1
+    soft_weight: float = 2.0
+    clip: float = 1.0
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run.
+
+    Attributes:
+        name: name of the bundle that the run makes.
+        modality: ``"ct"`` or ``"mr"``.
+        seed: of initial weights and of every sample.
+        output: folder of checkpoints and logs.
+        sigma_data: SD of clean patches in network units (Karras et al. 2022, Table 1).
+        validate_every: steps between validations.
+        checkpoint_every: steps between checkpoints.
+        network: shape of the U-Net.
+        data: samples.
+        optimiser: optimisation.
+    """
+
+    name: str
+    modality: str
+    seed: int = 1
+    output: str = "runs"
+    sigma_data: float = 0.5
+    validate_every: int = 2000
+    checkpoint_every: int = 500
+    network: UNetConfig = field(default_factory=UNetConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, for a checkpoint or a model card."""
+        return asdict(self)
+
+
+def _section(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """Builds a section, refusing unknown keys with the list of the known ones."""
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UsageError(
+            f"Unknown setting {unknown[0]!r}", where=where, hint=f"Known: {', '.join(sorted(known))}."
+        )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def load(path: Path) -> TrainConfig:
+    """Reads a run from TOML.
+
+    Raises:
+        UsageError: the file is missing, is no TOML, or names an unknown setting.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UsageError("No such training configuration", where=path) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"Not a readable TOML file ({error})", where=path) from None
+    sections = {"network": UNetConfig, "data": DataConfig, "optimiser": OptimiserConfig}
+    for name, cls in sections.items():
+        values[name] = _section(cls, values.get(name, {}), f"{path} [{name}]")
+    config: TrainConfig = _section(TrainConfig, values, str(path))
+    if config.modality not in ("ct", "mr"):
+        raise UsageError(
+            "modality must be ct or mr", where=path, received=config.modality, hint="Set it at the top."
+        )
+    return config

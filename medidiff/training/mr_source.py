@@ -1,0 +1,164 @@
+"""MR samples: slices of clean magnitude volumes, in three orientations, with simulated noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.intensity import Intensity
+from medidiff.noise import mr
+from medidiff.training.config import TrainConfig
+from medidiff.training.patches import SimulatedSlice
+from medidiff.training.scans import FloatArray, Scan, data_root, list_scans, read_scan
+
+BACKGROUND = 0.03
+"""Share of the foreground p99 below which smoothed signal counts as background."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A volume in one orientation.
+
+    Attributes:
+        slices: float32 ``[z, y, x]``, in units of the foreground p99.
+        sigma: its own noise SD in the same unit.
+        pixel_mm: in-plane pixel size.
+        label: of the scan.
+    """
+
+    slices: FloatArray
+    sigma: float
+    pixel_mm: float
+    label: str
+
+
+class MRSource:
+    """Draws simulated noisy MR slices; every slice is a function of the generator passed in.
+
+    Args:
+        config: the training run.
+        role: ``"train"`` or ``"val"``.
+    """
+
+    def __init__(self, config: TrainConfig, role: str = "train") -> None:
+        self.config = config
+        self.stacks: list[Stack] = []
+        for scan in list_scans(data_root(config.data.root), "mr", role):
+            self.stacks += load_stacks(scan, config.data.patch)
+        # A slice is as likely as any other, whichever volume it is of.
+        counts = np.array([len(s.slices) for s in self.stacks], float)
+        self.share = np.minimum(counts, 60) / np.minimum(counts, 60).sum()
+
+    def draw(self, rng: np.random.Generator) -> SimulatedSlice:
+        """One noisy slice with its truth."""
+        stack = self.stacks[int(rng.choice(len(self.stacks), p=self.share))]
+        k = int(rng.integers(len(stack.slices)))
+        clean, sigma_f = self._augment(_with_neighbours(stack.slices, k), stack.sigma, rng)
+        sigma = self._sigma(sigma_f, rng)
+        return simulate_slice(clean, sigma, mr.draw(rng, sigma), stack.pixel_mm, rng)
+
+    def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
+        data = self.config.data
+        if rng.random() < data.low_share:
+            return float(np.exp(rng.uniform(np.log(data.low_sigma), np.log(data.sigma[0]))))
+        low = max(data.sigma[0], 2.0 * sigma_f)
+        return float(np.exp(rng.uniform(np.log(low), np.log(data.sigma[1]))))
+
+    def _augment(
+        self, clean: FloatArray, sigma_f: float, rng: np.random.Generator
+    ) -> tuple[FloatArray, float]:
+        """Contrast, brightness, bias field; binning where the picture is large enough for it."""
+        size = 2 * self.config.data.patch
+        if min(clean.shape[1:]) >= size and rng.random() < 0.35:
+            h, w = (n - n % 2 for n in clean.shape[1:])
+            clean = clean[:, :h, :w].reshape(3, h // 2, 2, w // 2, 2).mean((2, 4), dtype=np.float32)
+            sigma_f *= 0.55  # noise of real scans is not quite white
+        gain = float(np.exp(rng.uniform(-0.35, 0.3)))
+        clean = clean * np.float32(gain)
+        sigma_f *= gain
+        if rng.random() < 0.5:
+            clean = np.power(np.maximum(clean, 0.0), np.float32(np.exp(rng.uniform(-0.35, 0.35))))
+        if rng.random() < 0.4:
+            field = mr.smooth_field(clean.shape[1:], 1, rng)
+            clean = clean * np.exp(np.float32(0.25) * field)
+        return clean.astype(np.float32, copy=False), sigma_f
+
+
+def simulate_slice(
+    clean: FloatArray, sigma: float, params: mr.MRNoise, pixel_mm: float, rng: np.random.Generator
+) -> SimulatedSlice:
+    """Adds noise to a slice and its neighbours.
+
+    Args:
+        clean: ``[3, h, w]`` previous, centre, next, in units of the foreground p99.
+        sigma: noise SD of the centre.
+        params: noise parameters at that level.
+        pixel_mm: pixel size.
+        rng: source of randomness.
+    """
+    noisy, target, sigma_map = mr.simulate_pair(clean, params, rng)
+    neighbour_sigma = sigma
+    if rng.random() < 0.3:
+        # In multi-step sampling the centre is already cleaner than its neighbours.
+        neighbour_sigma = sigma * float(np.exp(rng.uniform(0.0, np.log(10.0))))
+        louder = mr.MRNoise(**{**params.__dict__, "sigma": neighbour_sigma})
+        neighbours, _, _ = mr.simulate_pair(clean[[0, 2]], louder, rng)
+        noisy[0], noisy[2] = neighbours
+    inside = foreground(clean[1])
+    if rng.random() < 0.15:
+        noisy = noisy * inside  # background masked to zero, as skull-stripped or defaced scans come
+    return SimulatedSlice(
+        state=noisy[1],
+        previous=noisy[0],
+        following=noisy[2],
+        target=target[1],
+        sigma=sigma,
+        neighbour_sigma=neighbour_sigma,
+        relative_sd=sigma_map[1] / np.float32(sigma),
+        excess=np.zeros_like(noisy[1]),
+        weight=np.ones_like(noisy[1]),
+        worth=inside,
+        texture=float(np.sqrt(params.zero_fill[0] * params.zero_fill[1])),
+        pixel_mm=pixel_mm,
+        modality="mr",
+    )
+
+
+def foreground(clean: FloatArray) -> NDArray[np.bool_]:
+    """True where there is signal, ``[h, w]``."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.uniform_filter(clean, 5) > BACKGROUND, np.bool_)
+
+
+def load_stacks(scan: Scan, minimum: int) -> list[Stack]:
+    """A scan as stacks: its own slices, and for isotropic volumes the two other orientations too."""
+    from medidiff.noise.estimate import estimate
+
+    stacks = []
+    for volume in read_scan(scan):
+        z = Intensity.for_volume("mr", volume)
+        slices = z.to_model(volume.array)
+        sigma = estimate(volume).sigma / z.scale
+        dz, dy, dx = volume.spacing
+        views = [(slices, (dy, dx))]
+        if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
+            views += [(slices.transpose(1, 0, 2), (dz, dx)), (slices.transpose(2, 0, 1), (dz, dy))]
+        for view, spacing in views:
+            if min(view.shape[1:]) < minimum:
+                continue
+            lit = np.array([foreground(s).mean() > 0.08 for s in view])
+            first, last = int(np.argmax(lit)), len(lit) - int(np.argmax(lit[::-1]))
+            pixel_mm = float(np.sqrt(spacing[0] * spacing[1]))
+            stacks.append(Stack(np.ascontiguousarray(view[first:last]), sigma, pixel_mm, scan.label))
+    return stacks
+
+
+def _with_neighbours(slices: FloatArray, k: int) -> FloatArray:
+    """``[3, h, w]``: previous, centre, next; at the ends the inner neighbour twice."""
+    last = len(slices) - 1
+    before = k - 1 if k > 0 else min(1, last)
+    after = k + 1 if k < last else max(last - 1, 0)
+    return slices[[before, k, after]]

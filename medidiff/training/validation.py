@@ -1,0 +1,89 @@
+"""Validation on held-out patients while training: gain over the noisy input by noise level, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from medidiff.diffusion.precondition import Precondition
+from medidiff.training.config import TrainConfig
+from medidiff.training.loader import Source, open_source
+from medidiff.training.patches import cut
+from medidiff.training.samples import FloatArray, Samples, concatenate
+
+SEED = 77
+"""Seed of the validation noise, the same for every run, so that runs can be compared."""
+
+
+@dataclass(frozen=True)
+class Validator:
+    """A fixed set of validation patches.
+
+    Attributes:
+        samples: patches of the validation patients with fixed noise.
+        precondition: EDM coefficients.
+        edges: noise-level bins, network units.
+    """
+
+    samples: Samples
+    precondition: Precondition
+    edges: tuple[float, ...]
+
+    @classmethod
+    def make(cls, config: TrainConfig, source: Source | None = None, slices: int = 48) -> Validator:
+        """Draws the set from the validation patients."""
+        source = source or open_source(config, "val")
+        rng = np.random.default_rng(SEED)
+        precondition = Precondition(config.sigma_data)
+        parts = [cut(source.draw(rng), config.data.patch, 4, precondition, rng) for _ in range(slices)]
+        samples = concatenate(parts)
+        edges = np.quantile(samples.sigma, [0.0, 0.25, 0.5, 0.75, 1.0])
+        return cls(samples, precondition, tuple(float(e) for e in edges))
+
+    def run(self, predict: Callable[[FloatArray, FloatArray], FloatArray]) -> tuple[dict[str, float], FloatArray]:
+        """Validates a network.
+
+        Args:
+            predict: planes ``[n, p, p, 4]``, condition ``[n, K]`` to ``[n, p, p, 2]``.
+
+        Returns:
+            Figures in dB: ``gain`` = 10 log10(noise variance / mean squared error), the squared error
+            having the known noise variance of the target subtracted, as a mean over four bins of noise
+            level and for each; ``calibration``, the mean of v over the mean squared error. And D, ``[n, p, p]``.
+        """
+        s = self.samples
+        output = np.concatenate(
+            [predict(s.planes[i : i + 16], s.condition[i : i + 16]) for i in range(0, len(s), 16)]
+        )
+        told = s.sigma_told[:, None, None]
+        estimate = self.precondition.apply(output[..., 0], s.state, told)
+        variance = self.precondition.variance(output[..., 1], told)
+        lit = s.weight > 0
+        square = np.where(lit, (estimate - s.target) ** 2 - s.excess, 0.0).sum((1, 2)) / lit.sum((1, 2))
+        noise = s.sigma**2
+        figures = {}
+        bins = np.clip(np.digitize(s.sigma, self.edges[1:-1]), 0, len(self.edges) - 2)
+        gains = []
+        for b in range(len(self.edges) - 1):
+            mine = bins == b
+            ratio = float((square[mine] / noise[mine]).mean())
+            gains.append(-10.0 * np.log10(max(ratio, 1e-6)))
+            figures[f"gain_q{b + 1}"] = float(gains[-1])
+        figures["gain"] = float(np.mean(gains))
+        predicted = np.where(lit, variance, 0.0).sum((1, 2)) / lit.sum((1, 2))
+        figures["calibration"] = float((predicted / noise).mean() / max((square / noise).mean(), 1e-9))
+        return figures, estimate.astype(np.float32)
+
+    def panel(self, estimate: FloatArray, count: int = 6) -> FloatArray:
+        """Rows of input, estimate, target, removed noise, scaled to [0, 1]: ``[1, h, w, 1]``."""
+        s = self.samples
+        rows = []
+        for i in np.linspace(0, len(s) - 1, count).astype(int):
+            low, high = np.percentile(s.target[i], [1, 99])
+            span = max(float(high - low), 1e-3)
+            pictures = [(a[i] - low) / span for a in (s.state, estimate, s.target)]
+            pictures.append(0.5 + (s.state[i] - estimate[i]) / (6.0 * s.sigma[i]))
+            rows.append(np.concatenate(pictures, axis=1))
+        return np.clip(np.concatenate(rows, axis=0), 0.0, 1.0)[None, :, :, None].astype(np.float32)
