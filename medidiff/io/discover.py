@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from .dicom_header import SliceHeader, read_header
-from .formats import Format, sniff
+from .formats import Format, is_packed, sniff
 from .geometry import Stack, stacks
 from .items import Discovery, Reason, SeriesItem, Skipped
-from .names import series_name
+from .names import output_path, series_name
 
+VOXELS = re.compile(r"\.(raw|zraw|raw\.gz|gz|bin|img)$", re.IGNORECASE)
 SIDECARS = (".json", ".bval", ".bvec", ".tsv")
 Entry = tuple[Path, Path | None, Reason | None]
 """A file, the input folder it was found under (None where named itself), and a reason to skip it unseen."""
@@ -103,6 +105,8 @@ def _look(path: Path, root: Path | None) -> SliceHeader | SeriesItem | Skipped:
     if kind is Format.NIFTI:
         from .nifti import inspect
     elif kind in (Format.NRRD, Format.META):
+        if is_packed(path):
+            return Skipped(path, Reason.UNSUPPORTED_FORMAT, "gzip around NRRD or MetaImage; unpack it first")
         from .itk import inspect
     else:
         return Skipped(path, *_other(path, kind))
@@ -128,6 +132,11 @@ def _other(path: Path, kind: Format) -> tuple[Reason, str]:
         stem = path.name.rsplit(".", 1)[0]
         if any((path.parent / f"{stem}{x}").exists() for x in (".nii", ".nii.gz")):
             return Reason.SIDECAR, ""
+    if data := VOXELS.search(path.name):
+        for extension in (".mhd", ".nhdr"):
+            header = path.with_name(path.name[: data.start()] + extension)
+            if header.exists():
+                return Reason.SIDECAR, f"the voxels of {header.name}"
     return Reason.NOT_AN_IMAGE, ""
 
 
@@ -148,17 +157,19 @@ def _series(headers: list[SliceHeader], skipped: list[Skipped]) -> list[SeriesIt
             skipped.append(Skipped(header.path, Reason.DUPLICATE, detail))
     items = []
     for slices in groups.values():
-        for stack in stacks(slices.values()):
-            items.append(_item(stack, frozenset(numbers[stack.slices[0].study])))
+        parts = stacks(slices.values())
+        split = (f"one of {len(parts)} stacks of its series",) if len(parts) > 1 else ()
+        for stack in parts:
+            items.append(_item(stack, frozenset(numbers[stack.slices[0].study]), split))
     return items
 
 
-def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
+def _item(stack: Stack, study_numbers: frozenset[int], split: tuple[str, ...]) -> SeriesItem:
     from .dicom_reader import DicomSource
 
     first = stack.slices[0]
     files = tuple(s.path for s in stack.slices)
-    notes = list(stack.notes)
+    notes = [*split, *stack.notes]
     if not first.frame:
         notes.append("no Frame of Reference UID (0020,0052); the output has none either")
     if stack.tilt > 0.1:
@@ -184,13 +195,19 @@ def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
 
 def _unique_names(items: Sequence[SeriesItem]) -> list[str]:
     """Output names without two alike, also where case does not count; later ones get -2, -3 ..."""
-    taken: set[tuple[str, str]] = set()
+    taken: set[str] = set()
     names = []
     for item in items:
-        name, count = item.name, 1
-        while (item.kind, name.lower()) in taken:
+        new, count = item, 1
+        while (place := _place(new)) in taken:
             count += 1
-            name = f"{item.name}-{count}"
-        taken.add((item.kind, name.lower()))
-        names.append(name)
+            new = replace(item, name=f"{item.name}-{count}")
+        taken.add(place)
+        names.append(new.name)
     return names
+
+
+def _place(item: SeriesItem) -> str:
+    """The output path in lower case; NIfTI without extension, because x.nii and x.nii.gz share x.json."""
+    path = output_path(item, Path(), "denoised").as_posix().lower()
+    return path.removesuffix(".gz").removesuffix(".nii") if item.kind == "nifti" else path

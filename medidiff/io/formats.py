@@ -48,11 +48,15 @@ def head_of(path: Path, size: int = HEAD_BYTES) -> bytes:
             return b""
 
 
+def is_packed(path: Path) -> bool:
+    """True for a gzip file."""
+    with path.open("rb") as file:
+        return is_gzip(file.read(2))
+
+
 def open_image(path: Path) -> IO[bytes]:
     """Opens a file for reading, unpacking gzip on the way."""
-    with path.open("rb") as file:
-        packed = is_gzip(file.read(2))
-    return cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb")
+    return cast("IO[bytes]", gzip.open(path, "rb")) if is_packed(path) else path.open("rb")
 
 
 def _looks_headless(head: bytes) -> bool:

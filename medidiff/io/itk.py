@@ -116,6 +116,8 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
     shape = (*reader.GetSize(), 1)[:3]
     slices = grid.slice_axis(spacing) if dimension == 3 else 2
     z, y, x = grid.axes(slices)
+    if missing := _missing_bytes(path, fields, reader):
+        return Reason.TRUNCATED, missing
     told = META_MODALITY.get(fields.get("modality", ""))
     return SeriesItem(
         path=path,
@@ -129,6 +131,21 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         own_output=any(reader.GetMetaData(k).startswith("medidiff") for k in reader.GetMetaDataKeys()),
         headers=ItkSource(slices, dimension, _is_compressed(fields), affine),
     )
+
+
+def _missing_bytes(path: Path, fields: dict[str, str], reader: Any) -> str:
+    """"x of y bytes" where raw voxels behind the header end early, "" where all is well or unknown."""
+    import SimpleITK
+
+    head = head_of(path, 65536)
+    end = re.search(rb"ElementDataFile *= *LOCAL *\r?\n" if head[:4] != b"NRRD" else rb"\r?\n\r?\n", head)
+    raw = fields.get("encoding", "raw") == "raw" and not _is_compressed(fields)
+    if end is None or not raw or "data file" in fields:
+        return ""
+    item = SimpleITK.GetArrayFromImage(SimpleITK.Image([1, 1], reader.GetPixelID())).itemsize
+    needed = int(np.prod(reader.GetSize(), dtype=np.int64)) * item
+    there = path.stat().st_size - end.end()
+    return f"{there} of {needed} bytes" if there < needed else ""
 
 
 def _is_compressed(fields: dict[str, str]) -> bool:
@@ -235,6 +252,8 @@ def write_itk(
             new = sitk.GetImageFromArray(values[0] if source.dimension == 2 else values)
             new.CopyInformation(image)
             for key in image.GetMetaDataKeys():
+                if key.startswith("ITK_"):  # ITK's own, of the reading
+                    continue
                 new.SetMetaData(key, image.GetMetaData(key))
             new.SetMetaData("medidiff", f"medidiff {suffix}: {derivation.describe()}")
             try:

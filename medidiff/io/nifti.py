@@ -26,7 +26,7 @@ from ..volume import Modality, Volume
 from . import grid, pixels
 from .atomic import check_target, staged
 from .derivation import MAPS, NOTICE, Derivation
-from .formats import open_image
+from .formats import is_packed, open_image
 from .items import Reason, SeriesItem, Written
 from .names import image_stem
 
@@ -135,9 +135,7 @@ def _refusal(path: Path, image: Any, dtype: np.dtype[Any]) -> tuple[Reason, str]
     if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-12:
         return Reason.NO_SPACING, "the affine is singular"
     needed = int(image.dataobj.offset) + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if not packed and path.stat().st_size < needed:
+    if not is_packed(path) and path.stat().st_size < needed:
         return Reason.TRUNCATED, f"{path.stat().st_size} of {needed} bytes"
     return None
 
