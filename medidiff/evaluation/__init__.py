@@ -1,1 +1,26 @@
+"""Evaluation: figures that carry their protocol, for a result against a reference.
 
+One unprocessed slice scores 30.7, 43.0 or 48.6 dB depending on the window alone, so that no number leaves
+this package without the window, data range and mask that it was computed with.
+"""
+
+from medidiff.evaluation.bias import BinBias, hu_bias
+from medidiff.evaluation.compare import Comparison, check_same_grid, compare
+from medidiff.evaluation.metrics import Score, psnr, rmse, ssim
+from medidiff.evaluation.protocol import WINDOWS, Protocol, Window, parse_window
+
+__all__ = [
+    "WINDOWS",
+    "BinBias",
+    "Comparison",
+    "Protocol",
+    "Score",
+    "Window",
+    "check_same_grid",
+    "compare",
+    "hu_bias",
+    "parse_window",
+    "psnr",
+    "rmse",
+    "ssim",
+]

@@ -1,0 +1,117 @@
+"""Compares a result with its reference, after making sure that they show the same place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from medidiff.errors import GeometryError, PixelError
+from medidiff.evaluation.bias import BinBias, hu_bias
+from medidiff.evaluation.metrics import Score, psnr, rmse, ssim
+from medidiff.evaluation.protocol import Protocol
+from medidiff.volume import BoolArray, Volume
+
+POSITION_TOLERANCE = 0.02
+"""Corners of the two grids may differ by this share of the smallest voxel side (headers are rounded)."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The figures of one result.
+
+    Attributes:
+        psnr: on the windowed image.
+        ssim: on the windowed image.
+        rmse: in the volume's unit.
+        bias: by HU bin; None for volumes that are not in HU.
+        protocol: common to all, data range resolved.
+        excluded: share of pixels left out (padding, or not a number).
+    """
+
+    psnr: Score
+    ssim: Score
+    rmse: Score
+    bias: tuple[BinBias, ...] | None
+    protocol: Protocol
+    excluded: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "protocol": self.protocol.as_dict(),
+            "protocol_text": str(self.protocol),
+            "excluded": self.excluded,
+            "psnr": self.psnr.as_dict(),
+            "ssim": self.ssim.as_dict(),
+            "rmse": self.rmse.as_dict(),
+            "hu_bias": None if self.bias is None else [b.as_dict() for b in self.bias],
+        }
+
+
+def compare(reference: Volume, test: Volume, protocol: Protocol | None = None) -> Comparison:
+    """Figures of `test` against `reference`.
+
+    Args:
+        reference: clean or full-dose volume.
+        test: noisy or denoised volume on the same grid.
+        protocol: `Protocol.for_volume` of the reference if None.
+
+    Raises:
+        GeometryError: the volumes do not lie on the same grid.
+        PixelError: no pixel is left to compare, or a test pixel is not a number where the reference is one.
+    """
+    check_same_grid(reference, test)
+    protocol = protocol or Protocol.for_volume(reference)
+    valid = _valid(reference, test, protocol)
+    resolved = protocol.resolved(reference.array, valid)
+    arrays = reference.array, test.array
+    everything = bool(valid.all())
+    mask = None if everything else valid
+    hu = reference.unit == "HU"
+    return Comparison(
+        psnr(*arrays, resolved, mask),
+        ssim(*arrays, resolved, mask),
+        rmse(*arrays, resolved, mask, reference.unit),
+        hu_bias(*arrays, mask, resolved.bias_smoothing_px) if hu else None,
+        resolved,
+        0.0 if everything else float(1.0 - valid.mean()),
+    )
+
+
+def check_same_grid(reference: Volume, test: Volume) -> None:
+    """Checks that both volumes have the same shape and the same voxel positions.
+
+    Raises:
+        GeometryError: they do not, and where they part.
+    """
+    if reference.array.shape != test.array.shape:
+        raise GeometryError(
+            "Reference and test have different shapes (slices, rows, columns)",
+            received=f"{reference.array.shape} and {test.array.shape}",
+        )
+    z, y, x = reference.array.shape
+    corners = np.array([(*c, 1) for c in product((0, x - 1), (0, y - 1), (0, z - 1))], float).T
+    apart = float(np.linalg.norm(((reference.affine - test.affine) @ corners)[:3], axis=0).max())
+    if not apart <= POSITION_TOLERANCE * min(reference.spacing):
+        raise GeometryError(
+            "Reference and test do not lie at the same place",
+            received=f"corners up to {apart:.3g} mm apart",
+            hint="Resample one onto the other's grid, or check that both come from the same series.",
+        )
+
+
+def _valid(reference: Volume, test: Volume, protocol: Protocol) -> BoolArray:
+    """Pixels that count: finite in the reference, and outside the padding if that is excluded."""
+    valid = np.isfinite(reference.array)
+    if protocol.exclude_padding:
+        for volume in (reference, test):
+            if volume.padding is not None:
+                valid &= ~volume.padding
+    if not valid.any():
+        raise PixelError("No pixel is left to compare: everything is padding")
+    if not np.isfinite(test.array[valid]).all():
+        raise PixelError("The test volume has pixels that are not numbers where the reference has some")
+    return valid
