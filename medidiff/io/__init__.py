@@ -34,7 +34,7 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
     Returns:
         items and skipped files; every file is in exactly one of them.
     """
-    from .discover import discover as run
+    from .discovery import discover as run
 
     return run(paths, progress)
 
