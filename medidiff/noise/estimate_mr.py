@@ -1,0 +1,205 @@
+"""Blind noise level of magnitude MR slices, from tissue and from air.
+
+Tissue: the flattest 8x8 patches of the foreground, judged by their low DCT coefficients and measured by the
+others (after Ponomarenko et al. 2007), with the Rician correction of Koay and Basser 2006 at the patch's own
+SNR. It holds for masked, defaced and vendor-filtered background and for interpolated
+images, whose noise fills only part of the spectrum.
+
+Air: sqrt(mean(m^2) / 2), only where the background really is Rayleigh. Few clinical images have such air:
+scanners mask, filter and intensity-correct it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from medidiff.noise.mr import koay_xi
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+PATCH_PX = 8
+FLAT_SHARE, COARSE_SHARE = 0.02, 0.2
+FEWEST_FLAT, FEWEST_PATCHES = 100, 120
+ROUNDS = 5  # of the Rician correction, which converges in two or three
+
+_radius = np.hypot(*np.mgrid[:PATCH_PX, :PATCH_PX])  # DCT index: 2 PATCH_PX times the frequency in cycles/px
+JUDGED = (_radius > 0) & (_radius <= 3.0)
+# MR noise is white inside the acquired box, so that the coefficients next to the judged ones stand for them
+# (and for the mean); they lie in the box up to an interpolation by two.
+REPLACED = _radius <= 3.0
+PLATEAU = (_radius > 3.0) & (_radius <= 3.7)
+
+
+@dataclass(frozen=True)
+class TissueNoise:
+    """Noise of one slice from its flattest patches.
+
+    Attributes:
+        sigma: SD per channel.
+        n_pixels: pixels of the foreground that were searched.
+        snr: median signal of the patches used over sigma.
+        structure: level of the flattest fifth of all patches over `sigma`; above about 1.5 the slice has
+            hardly a flat patch and `sigma` may be too high.
+    """
+
+    sigma: float
+    n_pixels: int
+    snr: float
+    structure: float
+
+
+@dataclass(frozen=True)
+class AirNoise:
+    """Noise of a Rayleigh background: SD per channel and the number of pixels it comes from."""
+
+    sigma: float
+    n_pixels: int
+
+
+def tissue_noise(image: FloatArray, padding: BoolArray | None = None) -> TissueNoise | None:
+    """Noise level of the foreground of one slice; None where it has too few patches.
+
+    Args:
+        image: float32 ``[y, x]``, magnitude, finite.
+        padding: bool ``[y, x]``, True where there is no image.
+    """
+    inside = foreground(image, padding)
+    for stride in (2, 1):
+        patches = _patches(image, inside, stride)
+        if len(patches) >= FEWEST_PATCHES:
+            break
+    else:
+        return None
+    mean = patches.mean(axis=(1, 2), dtype=np.float64)
+    power = fft.dctn(patches, axes=(1, 2), norm="ortho").astype(np.float32) ** 2
+    judged = power[:, JUDGED].mean(axis=1)
+    sigma = float(np.sqrt(np.quantile(judged, 0.05)))
+    if sigma <= 0:
+        return None
+    for _ in range(ROUNDS):
+        xi = rician_share(mean / sigma)
+        # Dark patches carry little of the noise and, with many coils, another share than `xi`.
+        bright = mean > 3 * sigma
+        usable = bright if bright.mean() > 0.3 else np.ones_like(bright)
+        order = np.flatnonzero(usable)[np.argsort((judged / xi)[usable])]
+        flat = order[: max(int(FLAT_SHARE * len(order)), min(FEWEST_FLAT, len(order)))]
+        sigma = _level(power[flat] / xi[flat, None, None])
+        if sigma <= 0:
+            return None
+    coarse = order[: max(int(COARSE_SHARE * len(order)), len(flat))]
+    return TissueNoise(
+        sigma=sigma,
+        n_pixels=int(np.count_nonzero(inside)),
+        snr=float(np.median(mean[flat])) / sigma,
+        structure=_level(power[coarse] / xi[coarse, None, None]) / sigma,
+    )
+
+
+def air_noise(stack: FloatArray, padding: BoolArray | None = None) -> AirNoise | None:
+    """Noise level of the air around the object, if it is Rayleigh; None if not.
+
+    Blocks of zeros (masked or defaced) are left out. From the darkest blocks, sigma is refined over all
+    blocks that agree with it; the pixels found must then have the mean, SD and quartiles of a Rayleigh
+    distribution.
+
+    Args:
+        stack: float32 ``[z, y, x]``, magnitude, finite.
+        padding: bool ``[z, y, x]``.
+    """
+    size = 7
+    power, zeros = [], []
+    pixels = []
+    for k, plane in enumerate(stack):
+        void = plane <= 0
+        if padding is not None:
+            void = void | padding[k]
+        rows, columns = (n // size * size for n in plane.shape)
+        blocks = plane[:rows, :columns].reshape(rows // size, size, columns // size, size).swapaxes(1, 2)
+        holes = void[:rows, :columns].reshape(rows // size, size, columns // size, size).swapaxes(1, 2)
+        blocks, holes = blocks.reshape(-1, size * size), holes.reshape(-1, size * size)
+        power.append((blocks.astype(np.float64) ** 2).mean(axis=1) / 2)
+        zeros.append(holes.mean(axis=1))
+        pixels.append(blocks)
+    variance, values = np.concatenate(power), np.concatenate(pixels)
+    filled = np.concatenate(zeros) < 0.05
+    if np.count_nonzero(filled) < 20:
+        return None
+    level = float(np.quantile(variance[filled], 0.05))
+    for _ in range(20):
+        agree = filled & (variance > 0.5 * level) & (variance < 1.6 * level)
+        if np.count_nonzero(agree) < 20:
+            return None
+        level = float(variance[agree].mean())
+    sample = values[agree].ravel()
+    if agree.mean() < 0.01 or not _is_rayleigh(sample, float(np.sqrt(level))):
+        return None
+    return AirNoise(sigma=float(np.sqrt(level)), n_pixels=int(sample.size))
+
+
+def foreground(image: FloatArray, padding: BoolArray | None = None) -> BoolArray:
+    """Object pixels at least 4 px inside: 2 px Gaussian above 0.7 of its Otsu threshold."""
+    smooth = ndimage.gaussian_filter(image, 2.0)
+    mask = smooth > 0.7 * otsu(smooth)
+    if padding is not None:
+        mask &= ~padding
+    eroded: BoolArray = ndimage.binary_erosion(mask, iterations=4)
+    return eroded
+
+
+def otsu(values: FloatArray) -> float:
+    """Threshold that splits the values into two classes of largest separation (Otsu 1979)."""
+    top = float(np.percentile(values, 99.9))
+    counts, edges = np.histogram(values, bins=256, range=(float(values.min()), max(top, 1e-12)))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    moment = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (moment / below - (moment[-1] - moment) / above) ** 2
+    return float(centres[int(np.nanargmax(np.where(np.isfinite(between), between, -1)))])
+
+
+def rician_share(mean_over_sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Var[m] / sigma^2 at a given E[m] / sigma: `koay_xi` at the SNR that has this mean."""
+    mean, xi = _rician_table()
+    return np.interp(mean_over_sigma, mean, xi)
+
+
+@lru_cache(maxsize=1)
+def _rician_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    theta = np.linspace(0, 20, 2001)
+    xi = koay_xi(theta)
+    return np.sqrt(theta**2 + 2 - xi), xi  # E[m]^2 = E[m^2] - Var[m]
+
+
+def _patches(image: FloatArray, inside: BoolArray, stride: int) -> FloatArray:
+    """All 8x8 patches whose centre lies in the eroded foreground, ``[n, 8, 8]``."""
+    if min(image.shape) < PATCH_PX:
+        return np.zeros((0, PATCH_PX, PATCH_PX), dtype=np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH_PX, PATCH_PX))[::stride, ::stride]
+    half = PATCH_PX // 2
+    centre = inside[half:, half:][::stride, ::stride][: windows.shape[0], : windows.shape[1]]
+    return np.asarray(windows[centre], dtype=np.float32)
+
+
+def _level(power: FloatArray) -> float:
+    """SD of the noise from DCT power ``[n, 8, 8]`` of flat patches."""
+    spectrum = power.mean(axis=0, dtype=np.float64)
+    spectrum[REPLACED] = spectrum[PLATEAU].mean()
+    return float(np.sqrt(spectrum.mean()))
+
+
+def _is_rayleigh(sample: FloatArray, sigma: float) -> bool:
+    """Whether mean over SD and the quartiles are those of a Rayleigh distribution within 6 %."""
+    spread = float(sample.std())
+    if spread <= 0:
+        return False
+    ratio = float(sample.mean()) / spread / np.sqrt(np.pi / (4 - np.pi))
+    quartiles = np.quantile(sample, (0.25, 0.5, 0.75)) / (sigma * np.sqrt(-2 * np.log1p([-0.25, -0.5, -0.75])))
+    return bool(abs(ratio - 1) < 0.06 and np.all(np.abs(quartiles - 1) < 0.08))
