@@ -163,7 +163,7 @@ def soft_tissue(hu: FloatArray) -> NDArray[np.bool_]:
 def scale_to(noise: FloatArray, hu: FloatArray, sigma: float) -> FloatArray:
     """Scales noise ``[h, w]`` to an SD of `sigma` HU in the soft tissue of `hu`."""
     sd = float(noise[soft_tissue(hu)].std())
-    return noise * np.float32(sigma / max(sd, 1e-12))
+    return np.asarray(noise * np.float32(sigma / max(sd, 1e-12)), np.float32)
 
 
 def starved(

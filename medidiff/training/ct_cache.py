@@ -73,7 +73,9 @@ def folder(config: TrainConfig) -> Path:
     return Path(data.cache) / f"ct-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
 
 
-def prepare(config: TrainConfig, role: str, progress: Callable[[int], None] | None = None, workers: int = 2) -> Path:
+def prepare(
+    config: TrainConfig, role: str, progress: Callable[[int], None] | None = None, workers: int = 2
+) -> Path:
     """Makes what is missing of the cache.
 
     Args:

@@ -77,7 +77,9 @@ class CTSource:
         items = [ct_cache.load(p) for p in paths]
         kernels, levels = measured_kernels(items), measured_levels(items)
         everything = [
-            _reference(item, levels[item.scan, item.clean][k], kernels[item.scan], config.optimiser.soft_weight)
+            _reference(
+                item, levels[item.scan, item.clean][k], kernels[item.scan], config.optimiser.soft_weight
+            )
             for item, k in zip(items, _rank(items), strict=True)
         ]
         self.references = [r for r in everything if not r.item.clean and r.sigma <= MAX_TARGET_SD]
@@ -103,7 +105,9 @@ class CTSource:
         sigma_f = reference.sigma if t >= TARGET_RATIO * reference.sigma else 0.0
         return self.simulate(reference, t, sigma_f, rng)
 
-    def simulate(self, reference: Reference, t: float, sigma_f: float, rng: np.random.Generator) -> SimulatedSlice:
+    def simulate(
+        self, reference: Reference, t: float, sigma_f: float, rng: np.random.Generator
+    ) -> SimulatedSlice:
         """Inserts noise so that the slice has level t, and corrects the target for its own noise.
 
         Args:

@@ -51,7 +51,10 @@ def make_chunk(config: TrainConfig, source: Source, index: int) -> list[Samples]
     precondition = Precondition(config.sigma_data)
     data = config.data
     patches = concatenate(
-        [cut(source.draw(rng), data.patch, data.per_slice, precondition, rng) for _ in range(data.slices_per_chunk)]
+        [
+            cut(source.draw(rng), data.patch, data.per_slice, precondition, rng)
+            for _ in range(data.slices_per_chunk)
+        ]
     )
     order = rng.permutation(len(patches))
     size = config.optimiser.batch

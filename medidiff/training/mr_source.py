@@ -11,7 +11,8 @@ from medidiff.intensity import Intensity
 from medidiff.noise import mr
 from medidiff.training.config import TrainConfig
 from medidiff.training.patches import SimulatedSlice
-from medidiff.training.scans import FloatArray, Scan, data_root, list_scans, read_scan
+from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.volume import FloatArray
 
 BACKGROUND = 0.03
 """Share of the foreground p99 below which smoothed signal counts as background."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medidiff.errors import NoImageError
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import Volume
 
 
 @dataclass(frozen=True)

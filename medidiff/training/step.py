@@ -59,7 +59,7 @@ def make_step(
         config: optimisation.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def step(samples: tuple[Any, ...], rate: Any, ema: Any) -> Any:
         with tf.GradientTape() as tape:
             output = model([samples[0], samples[1]], training=True)

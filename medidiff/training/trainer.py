@@ -64,7 +64,9 @@ class Trainer:
         self.step, self.best, self.history = 0, -np.inf, []  # type: int, float, list[dict[str, float]]
         if not resume and (self.folder / checkpoints.FILE).exists():
             raise OutputError(
-                "A run of this name is there already", where=self.folder, hint="Use --resume, or another name."
+                "A run of this name is there already",
+                where=self.folder,
+                hint="Use --resume, or another name.",
             )
         previous = keras.mixed_precision.dtype_policy()
         keras.utils.set_random_seed(config.seed)
@@ -97,7 +99,9 @@ class Trainer:
                 while self.step < last:
                     rate = learning_rate(self.step, config.optimiser)
                     samples = next(stream).arrays()
-                    figures = step(samples, tf.constant(rate), tf.constant(ema_decay(self.step, config.optimiser)))
+                    figures = step(
+                        samples, tf.constant(rate), tf.constant(ema_decay(self.step, config.optimiser))
+                    )
                     recent.append(figures.numpy())
                     self.step += 1
                     if self.step % 100 == 0 or self.step == last:
@@ -127,7 +131,9 @@ class Trainer:
         for weight, mean in zip(network.trainable_variables, self.average, strict=True):
             weight.assign(mean)
         call = tf.function(lambda p, c: network([p, c], training=False), reduce_retracing=True)
-        return lambda planes, condition: np.asarray(call(tf.constant(planes), tf.constant(condition)), np.float32)
+        return lambda planes, condition: np.asarray(
+            call(tf.constant(planes), tf.constant(condition)), np.float32
+        )
 
     def _validate(self) -> None:
         figures, estimate = self.validator.run(self.predictor())

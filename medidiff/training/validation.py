@@ -42,7 +42,9 @@ class Validator:
         edges = np.quantile(samples.sigma, [0.0, 0.25, 0.5, 0.75, 1.0])
         return cls(samples, precondition, tuple(float(e) for e in edges))
 
-    def run(self, predict: Callable[[FloatArray, FloatArray], FloatArray]) -> tuple[dict[str, float], FloatArray]:
+    def run(
+        self, predict: Callable[[FloatArray, FloatArray], FloatArray]
+    ) -> tuple[dict[str, float], FloatArray]:
         """Validates a network.
 
         Args:
@@ -51,7 +53,8 @@ class Validator:
         Returns:
             Figures in dB: ``gain`` = 10 log10(noise variance / mean squared error), the squared error
             having the known noise variance of the target subtracted, as a mean over four bins of noise
-            level and for each; ``calibration``, the mean of v over the mean squared error. And D, ``[n, p, p]``.
+            level and for each; ``calibration``, the mean of v over the mean squared error. And D
+            ``[n, p, p]``.
         """
         s = self.samples
         output = np.concatenate(
@@ -86,4 +89,4 @@ class Validator:
             pictures = [(a[i] - low) / span for a in (s.state, estimate, s.target)]
             pictures.append(0.5 + (s.state[i] - estimate[i]) / (6.0 * s.sigma[i]))
             rows.append(np.concatenate(pictures, axis=1))
-        return np.clip(np.concatenate(rows, axis=0), 0.0, 1.0)[None, :, :, None].astype(np.float32)
+        return np.asarray(np.clip(np.concatenate(rows, axis=0), 0.0, 1.0)[None, :, :, None], np.float32)

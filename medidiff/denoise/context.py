@@ -1,0 +1,83 @@
+"""Context: which neighbour slices may help, given that overlapping slices share noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.volume import BoolArray, FloatArray
+
+SHARED_NOISE = 0.25
+"""Correlation of the noise of two slices above which the second brings too little that is new."""
+
+MAX_STEP = 4
+
+
+def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
+    """How many slices on a neighbour's noise is its own.
+
+    Overlapping reconstructions share raw data: their noise is correlated, and a network that takes
+    neighbours for independent looks would keep that noise. Fine detail of flat tissue tells: its correlation
+    between slices is that of the noise.
+
+    Args:
+        slices: ``[z, y, x]`` HU.
+        mask: pixels without image.
+
+    Returns:
+        1 to `MAX_STEP`; 1 where there is too little flat tissue to tell.
+    """
+    from medidiff.noise import ct
+
+    count = len(slices)
+    if count < 3:
+        return 1
+    centres = np.unique(np.linspace(0, count - 2, 7).astype(int))
+    details: dict[int, tuple[FloatArray, NDArray[np.bool_]]] = {}
+
+    def detail(k: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+        if k not in details:
+            from scipy import ndimage
+
+            hu = np.nan_to_num(slices[k])
+            residual = hu - ndimage.gaussian_filter(hu, 2.0)
+            sd = np.sqrt(ndimage.uniform_filter(residual * residual, 9))
+            flat = ct.soft_tissue(hu)
+            if mask is not None:
+                flat &= ~mask[k]
+            if flat.any():
+                flat &= sd < 1.2 * np.percentile(sd[flat], 30)
+            details[k] = residual, flat
+        return details[k]
+
+    for step in range(1, min(MAX_STEP, count - 1) + 1):
+        found = []
+        for k in centres:
+            if k + step >= count:
+                continue
+            (a, flat_a), (b, flat_b) = detail(int(k)), detail(int(k) + step)
+            both = flat_a & flat_b
+            if both.sum() >= 200:
+                found.append(float(np.corrcoef(a[both], b[both])[0, 1]))
+        if not found or np.median(found) < SHARED_NOISE:
+            return step
+    return MAX_STEP
+
+
+def neighbours(k: int, step: int, count: int, adjacent: BoolArray | None) -> tuple[int | None, int | None]:
+    """Indices of the previous and next slice that may serve as context for slice k.
+
+    Args:
+        k: slice.
+        step: distance of the neighbours in slices.
+        count: number of slices.
+        adjacent: bool ``[count - 1]``, False across a gap.
+    """
+
+    def reach(to: int) -> int | None:
+        if not 0 <= to < count:
+            return None
+        low, high = min(k, to), max(k, to)
+        return to if adjacent is None or bool(adjacent[low:high].all()) else None
+
+    return reach(k - step), reach(k + step)

@@ -1,0 +1,107 @@
+"""NoiseModel: how noisy the scan is, slice by slice and place by place, and how we know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from medidiff.errors import UsageError
+from medidiff.volume import FloatArray, Volume
+
+MIN_SIGMA = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """Noise of one volume.
+
+    Attributes:
+        sigma: noise SD of the volume, real-world units.
+        text: the same for people, with its origin.
+        per_slice: noise SD of each slice ``[z]``, or None where one number serves all.
+        maps: local noise SD ``[z, y, x]`` given by the user, or None.
+        texture: mean noise frequency in lp/cm (CT) or zero-fill factor (MR); None if unknown.
+        notes: what a user should know about the estimate.
+    """
+
+    sigma: float
+    text: str
+    per_slice: FloatArray | None = None
+    maps: FloatArray | None = None
+    texture: float | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, volume: Volume, given: float | FloatArray | None, modality: str) -> NoiseModel:
+        """The noise as given, or estimated.
+
+        Args:
+            volume: the scan.
+            given: a number, a map ``[z, y, x]``, or None to estimate.
+            modality: ``"ct"`` or ``"mr"``.
+
+        Raises:
+            UsageError: a map of another shape.
+            NoiseLevelError: nothing to estimate from.
+        """
+        unit = volume.unit
+        if isinstance(given, np.ndarray):
+            if given.shape != volume.array.shape:
+                raise UsageError(
+                    "The noise map has another shape than the scan",
+                    received=f"{given.shape}, the scan has {volume.array.shape}",
+                )
+            maps = given.astype(np.float32)
+            lit = maps > 0
+            sigma = float(np.sqrt(np.mean(np.square(maps[lit], dtype=np.float64))))
+            return cls(sigma, f"{sigma:.3g} {unit} (map)", maps=maps, texture=_texture(volume, modality))
+        if given is not None:
+            return cls(float(given), f"{given:.3g} {unit} (given)", texture=_texture(volume, modality))
+        from medidiff.noise.estimate import estimate
+
+        found = estimate(volume)
+        per_slice = np.asarray(found.per_slice, np.float32) if modality == "ct" else None
+        return cls(
+            max(found.sigma, MIN_SIGMA),
+            f"{found.sigma:.3g} {unit} (auto)",
+            per_slice=None if per_slice is None else _steady(per_slice, found.sigma),
+            texture=found.kernel_frequency,
+        )
+
+    def of_slice(self, k: int) -> float:
+        """Noise SD of slice k."""
+        if self.maps is not None:
+            lit = self.maps[k][self.maps[k] > 0]
+            return max(float(np.sqrt(np.mean(lit**2))) if lit.size else self.sigma, MIN_SIGMA)
+        return self.sigma if self.per_slice is None else max(float(self.per_slice[k]), MIN_SIGMA)
+
+    def relative(self, k: int) -> FloatArray | None:
+        """Local SD over that of the slice ``[y, x]``; None for 1 everywhere."""
+        if self.maps is None:
+            return None
+        relative = self.maps[k] / np.float32(self.of_slice(k))
+        return np.asarray(np.maximum(relative, 0.05), np.float32)
+
+
+def _steady(per_slice: FloatArray, sigma: float) -> FloatArray:
+    """Per-slice levels with gaps filled and scatter taken out by a running median of seven.
+
+    The dose of a scan changes slowly along the patient; an estimate from one slice scatters.
+    """
+    from scipy import ndimage
+
+    filled = np.where(np.isfinite(per_slice) & (per_slice > 0), per_slice, np.float32(sigma))
+    steady = ndimage.median_filter(filled, min(7, len(filled)), mode="nearest")
+    return np.asarray(np.clip(steady, 0.5 * sigma, 2.0 * sigma), np.float32)
+
+
+def _texture(volume: Volume, modality: str) -> float | None:
+    """Noise texture of a scan whose level is given."""
+    from medidiff.errors import NoiseLevelError
+    from medidiff.noise.estimate import estimate
+
+    try:
+        return estimate(volume).kernel_frequency
+    except NoiseLevelError:
+        return None

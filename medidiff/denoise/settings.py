@@ -1,0 +1,83 @@
+"""Settings: what a user may ask of the denoiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medidiff.errors import UsageError
+from medidiff.volume import FloatArray
+
+MODES = ("mean", "natural", "sample")
+
+DEFAULT_STEPS = {"mean": 1, "natural": 4, "sample": 8}
+"""Network evaluations a slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """One way of denoising.
+
+    Attributes:
+        mode: ``"mean"`` posterior mean (measuring), ``"natural"`` natural texture (viewing),
+            ``"sample"`` draws from the posterior.
+        steps: network evaluations a slice and draw; None for the mode's default.
+        samples: draws of ``"sample"``; more than one returns their mean. None: 1, or 8 with `uncertainty`.
+        strength: 0 returns the scan, 1 denoises fully; between, D + (1 - strength)(y - D).
+        sigma: noise SD in the volume's unit, a number or a map ``[z, y, x]``; None estimates it.
+        seed: of all random numbers.
+        uncertainty: also return the per-voxel SD.
+        tile: largest height and width processed at once, in pixels; tiles overlap by the network's reach,
+            so that the result does not depend on it.
+    """
+
+    mode: str = "mean"
+    steps: int | None = None
+    samples: int | None = None
+    strength: float = 1.0
+    sigma: float | FloatArray | None = None
+    seed: int = 0
+    uncertainty: bool = False
+    tile: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"The mode is one of {', '.join(MODES)}", received=self.mode)
+        if self.steps is not None and self.steps < 1:
+            raise UsageError("The number of steps must be at least 1", received=self.steps)
+        if self.mode == "mean" and self.steps not in (None, 1):
+            raise UsageError(
+                "Mode mean takes one step", received=self.steps, hint="Use --mode natural or sample."
+            )
+        if self.samples is not None and self.samples < 1:
+            raise UsageError("The number of samples must be at least 1", received=self.samples)
+        if self.mode != "sample" and self.samples not in (None, 1):
+            raise UsageError("Several samples need mode sample", received=self.samples)
+        if not 0.0 <= self.strength <= 1.0:
+            raise UsageError("The strength must lie between 0 and 1", received=self.strength)
+        if self.seed < 0:
+            raise UsageError("The seed must be 0 or more", received=self.seed)
+        if self.tile < 64:
+            raise UsageError("A tile must have at least 64 pixels", received=self.tile)
+        if isinstance(self.sigma, np.ndarray):
+            if not np.isfinite(self.sigma).all() or (self.sigma < 0).any() or not (self.sigma > 0).any():
+                raise UsageError("The noise map must be finite, not negative, and positive somewhere")
+        elif self.sigma is not None and not (np.isfinite(self.sigma) and self.sigma > 0):
+            raise UsageError(
+                "The noise level must be a positive number",
+                received=self.sigma,
+                hint="Use auto to estimate it.",
+            )
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations per slice and draw."""
+        return self.steps or DEFAULT_STEPS[self.mode]
+
+    @property
+    def draws(self) -> int:
+        """Posterior samples per slice."""
+        if self.mode != "sample":
+            return 1
+        return self.samples or (8 if self.uncertainty else 1)
