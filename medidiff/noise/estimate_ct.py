@@ -24,7 +24,8 @@ EROSIONS = 4
 MIN_PIXELS = 200
 
 QUIET_QUANTILE = 0.2
-NEIGHBOURHOOD_PX, SUBSAMPLE_PX, STEP_PX = 48, 4, 8
+NEIGHBOURHOOD_PX, SUBSAMPLE_PX, GRID_PX = 48, 4, 8
+WHOLE = (NEIGHBOURHOOD_PX // SUBSAMPLE_PX) ** 2  # samples of a neighbourhood
 # `quiet_level` of unit noise against the mean frequency of its NPS in cycles/px. Made by simulation over
 # the kernel family of `spectrum.draw_kernel` (scatter 0.5 %); a test makes it anew.
 COLOUR = np.array([0.10, 0.116, 0.17, 0.185, 0.232, 0.258, 0.284, 0.311, 0.343, 0.374, 0.40])
@@ -44,43 +45,50 @@ def global_noise_level(slice_hu: FloatArray, padding: BoolArray | None = None) -
     image = clean_hu(slice_hu, padding)
     mask = soft_tissue(image, padding)
     n = int(np.count_nonzero(mask))
-    if n < MIN_PIXELS:
-        return float("nan"), n
-    return histogram_mode(local_sd(image, high_pass_px=4.0, window_px=9)[mask], min_bin=0.5), n
+    return (mask_mode(image, mask) if n >= MIN_PIXELS else float("nan")), n
 
 
-def quiet_level(image: FloatArray, mask: BoolArray, colour: float) -> float:
-    """Noise SD from the quietest fifth of each neighbourhood, median over the mask.
+def mask_mode(image: FloatArray, mask: BoolArray) -> float:
+    """The GNL inside a given mask, in HU."""
+    return histogram_mode(local_sd(image, high_pass_px=4.0, window_px=9)[mask], min_bin=0.5)
+
+
+def quiet_level(image: FloatArray, mask: BoolArray) -> float:
+    """SD of the quietest fifth of each neighbourhood, median over the mask; `noise_share` of the noise SD.
 
     Args:
         image: float32 ``[y, x]`` from `clean_hu`.
         mask: bool ``[y, x]`` from `soft_tissue`.
-        colour: mean frequency of the noise power spectrum in cycles/px.
 
     Returns:
-        sigma in HU; NaN where the mask has fewer than 200 pixels.
+        SD in HU; NaN where the mask has fewer than 200 pixels.
     """
     if np.count_nonzero(mask) < MIN_PIXELS:
         return float("nan")
-    quiet, weight = quiet_sd(image, mask)
-    return weighted_median(quiet, weight) / float(np.interp(colour, COLOUR, SHARE))
+    quiet, samples = quiet_sd(image, mask)
+    full = samples >= min(WHOLE // 4, int(samples.max()))
+    return weighted_median(quiet[full], samples[full])
+
+
+def noise_share(colour: float) -> float:
+    """What `quiet_level` reads of noise of SD 1 whose spectrum has mean frequency `colour` in cycles/px."""
+    return float(np.interp(colour, COLOUR, SHARE))
 
 
 def quiet_sd(image: FloatArray, mask: BoolArray) -> tuple[FloatArray, NDArray[np.intp]]:
     """Low quintile of the local SD over 48 px neighbourhoods on a grid of 8 px.
 
     Returns:
-        ``(quintiles, masked samples)``, both flat; only neighbourhoods with enough masked samples.
+        ``(quintiles, masked samples)`` on the grid; the quintile is infinite where no sample is masked.
     """
-    sd = np.where(mask, local_sd(image, high_pass_px=1.5, window_px=7), np.inf)[::SUBSAMPLE_PX, ::SUBSAMPLE_PX]
-    size, step = NEIGHBOURHOOD_PX // SUBSAMPLE_PX, STEP_PX // SUBSAMPLE_PX
-    padded = np.pad(sd, size // 2, constant_values=np.inf)
+    sd = np.where(mask, local_sd(image, high_pass_px=1.5, window_px=7), np.float32(np.inf))
+    size, step = NEIGHBOURHOOD_PX // SUBSAMPLE_PX, GRID_PX // SUBSAMPLE_PX
+    padded = np.pad(sd[::SUBSAMPLE_PX, ::SUBSAMPLE_PX], size // 2, constant_values=np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size))[::step, ::step]
-    ordered = np.sort(windows.reshape(-1, size * size), axis=1)
-    samples = np.count_nonzero(np.isfinite(ordered), axis=1)
-    full = samples >= min(size * size // 4, int(samples.max()))
-    rank = (QUIET_QUANTILE * samples[full]).astype(np.intp)
-    return np.take_along_axis(ordered[full], rank[:, None], axis=1)[:, 0], samples[full]
+    ordered = np.sort(windows.reshape(*windows.shape[:2], WHOLE), axis=2)
+    samples = np.count_nonzero(np.isfinite(ordered), axis=2)
+    rank = (QUIET_QUANTILE * samples).astype(np.intp)
+    return np.take_along_axis(ordered, rank[..., None], axis=2)[..., 0], samples
 
 
 def clean_hu(slice_hu: FloatArray, padding: BoolArray | None = None) -> FloatArray:
@@ -93,13 +101,25 @@ def clean_hu(slice_hu: FloatArray, padding: BoolArray | None = None) -> FloatArr
 
 
 def soft_tissue(image: FloatArray, padding: BoolArray | None = None) -> BoolArray:
-    """Pixels well inside soft tissue: 2 px Gaussian within (-100, 150) HU, eroded 4 times."""
-    low, high = SOFT_TISSUE_HU
-    smooth = ndimage.gaussian_filter(image, 2.0)
-    mask: BoolArray = ndimage.binary_erosion((smooth > low) & (smooth < high), iterations=EROSIONS)
+    """Pixels well inside soft tissue: 2 px Gaussian within (-100, 150) HU, eroded 4 times.
+
+    Very strong coarse noise drives the smoothed HU out of the window everywhere and nothing is left. Then,
+    and only where most of the tissue still lies in the window, the mask is taken at 5 px.
+    """
+    near = _in_window(image, 2.0)
+    mask: BoolArray = ndimage.binary_erosion(near, iterations=EROSIONS)
+    if np.count_nonzero(mask) < MIN_PIXELS:
+        wide = ndimage.binary_erosion(_in_window(image, 5.0), iterations=EROSIONS)
+        if np.count_nonzero(wide) >= MIN_PIXELS and near[wide].mean() > 0.5:
+            mask = wide
     if padding is not None and padding.any():
         mask &= ~ndimage.binary_dilation(padding, iterations=EROSIONS)
     return mask
+
+
+def _in_window(image: FloatArray, smoothing_px: float) -> BoolArray:
+    smooth = ndimage.gaussian_filter(image, smoothing_px)
+    return np.asarray((smooth > SOFT_TISSUE_HU[0]) & (smooth < SOFT_TISSUE_HU[1]))
 
 
 def local_sd(image: FloatArray, high_pass_px: float, window_px: int) -> FloatArray:
@@ -107,7 +127,7 @@ def local_sd(image: FloatArray, high_pass_px: float, window_px: int) -> FloatArr
     residual = (image - ndimage.gaussian_filter(image, high_pass_px)).astype(np.float64)
     mean = ndimage.uniform_filter(residual, window_px)
     power = ndimage.uniform_filter(residual * residual, window_px)
-    return np.sqrt(np.maximum(power - mean * mean, 0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(power - mean * mean, 0)), dtype=np.float32)
 
 
 def histogram_mode(values: FloatArray, min_bin: float = 0.0) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ BoolArray = NDArray[np.bool_]
 PATCH_PX = 8
 FLAT_SHARE, COARSE_SHARE = 0.02, 0.2
 FEWEST_FLAT, FEWEST_PATCHES = 100, 120
+BLOCK_PX = 7  # of the search for air
 ROUNDS = 5  # of the Rician correction, which converges in two or three
 
 _radius = np.hypot(*np.mgrid[:PATCH_PX, :PATCH_PX])  # DCT index: 2 PATCH_PX times the frequency in cycles/px
@@ -112,22 +114,10 @@ def air_noise(stack: FloatArray, padding: BoolArray | None = None) -> AirNoise |
         stack: float32 ``[z, y, x]``, magnitude, finite.
         padding: bool ``[z, y, x]``.
     """
-    size = 7
-    power, zeros = [], []
-    pixels = []
-    for k, plane in enumerate(stack):
-        void = plane <= 0
-        if padding is not None:
-            void = void | padding[k]
-        rows, columns = (n // size * size for n in plane.shape)
-        blocks = plane[:rows, :columns].reshape(rows // size, size, columns // size, size).swapaxes(1, 2)
-        holes = void[:rows, :columns].reshape(rows // size, size, columns // size, size).swapaxes(1, 2)
-        blocks, holes = blocks.reshape(-1, size * size), holes.reshape(-1, size * size)
-        power.append((blocks.astype(np.float64) ** 2).mean(axis=1) / 2)
-        zeros.append(holes.mean(axis=1))
-        pixels.append(blocks)
-    variance, values = np.concatenate(power), np.concatenate(pixels)
-    filled = np.concatenate(zeros) < 0.05
+    void = stack <= 0 if padding is None else (stack <= 0) | padding
+    values = _blocks(stack)
+    variance = (values.astype(np.float64) ** 2).mean(axis=1) / 2
+    filled = _blocks(void).mean(axis=1) < 0.05
     if np.count_nonzero(filled) < 20:
         return None
     level = float(np.quantile(variance[filled], 0.05))
@@ -188,6 +178,13 @@ def _patches(image: FloatArray, inside: BoolArray, stride: int) -> FloatArray:
     return np.asarray(windows[centre], dtype=np.float32)
 
 
+def _blocks(stack: NDArray[np.generic]) -> NDArray[Any]:
+    """All 7x7 blocks of all slices, ``[n, 49]``; rows and columns that fill no block are left out."""
+    z, rows, columns = stack.shape[0], stack.shape[1] // BLOCK_PX, stack.shape[2] // BLOCK_PX
+    cut = stack[:, : rows * BLOCK_PX, : columns * BLOCK_PX]
+    return cut.reshape(z, rows, BLOCK_PX, columns, BLOCK_PX).swapaxes(2, 3).reshape(-1, BLOCK_PX**2)
+
+
 def _level(power: FloatArray) -> float:
     """SD of the noise from DCT power ``[n, 8, 8]`` of flat patches."""
     spectrum = power.mean(axis=0, dtype=np.float64)
@@ -201,5 +198,6 @@ def _is_rayleigh(sample: FloatArray, sigma: float) -> bool:
     if spread <= 0:
         return False
     ratio = float(sample.mean()) / spread / np.sqrt(np.pi / (4 - np.pi))
-    quartiles = np.quantile(sample, (0.25, 0.5, 0.75)) / (sigma * np.sqrt(-2 * np.log1p([-0.25, -0.5, -0.75])))
+    share = np.array([0.25, 0.5, 0.75])
+    quartiles = np.quantile(sample, share) / (sigma * np.sqrt(-2 * np.log1p(-share)))
     return bool(abs(ratio - 1) < 0.06 and np.all(np.abs(quartiles - 1) < 0.08))

@@ -123,8 +123,7 @@ def simulate_pair(
     if image.ndim not in (2, 3):
         raise UsageError("MR noise needs [y, x] or [z, y, x]", received=image.shape)
     stack = image if image.ndim == 3 else image[None]
-    sigma_map = np.empty_like(stack)
-    sigma_map[:] = params.sigma
+    sigma_map = np.full_like(stack, params.sigma)
     if params.g_strength > 0:
         g = g_map(stack.shape[1:], params.g_strength, params.g_modes, rng)
         sigma_map *= g / _rms_over_object(g, stack)
@@ -136,8 +135,7 @@ def simulate_pair(
     else:
         for k, plane in enumerate(stack):
             noisy[k] = _magnitude(plane, sigma_map[k], params.coils, rng)
-    shape = image.shape
-    return noisy.reshape(shape), target.reshape(shape), sigma_map.reshape(shape)
+    return noisy.reshape(image.shape), target.reshape(image.shape), sigma_map.reshape(image.shape)
 
 
 def g_map(shape: tuple[int, ...], strength: float, modes: int, rng: np.random.Generator) -> FloatArray:

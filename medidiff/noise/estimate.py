@@ -1,0 +1,134 @@
+"""Blind noise level of a volume: `estimate` looks at the modality and combines the slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.errors import NoiseLevelError
+from medidiff.noise import estimate_ct, estimate_mr, texture
+from medidiff.noise.estimate_ct import weighted_median
+from medidiff.volume import BoolArray, FloatArray, Volume
+
+MAX_SLICES = 40  # looked at, evenly spread; the others are interpolated
+# The kernel is the same in the whole series, and structure can only lower the estimate of its frequency.
+KERNEL_QUANTILE = 0.65
+FEW_FLAT_PATCHES, LOW_SNR = 1.5, 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseEstimate:
+    """Noise level of a volume.
+
+    Attributes:
+        sigma: noise SD, in `unit`; for MR that of the real channel.
+        per_slice: float32 ``[z]``, the same for each slice; slices without an estimate of their own are
+            interpolated.
+        method: how it was found, for people.
+        n_pixels: pixels that the estimate rests on.
+        unit: ``"HU"`` or ``"a.u."``.
+        kernel_frequency: mean frequency of the noise in lp/cm (CT), or image matrix over acquired matrix
+            (MR, geometric mean of both axes); None if unknown.
+    """
+
+    sigma: float
+    per_slice: FloatArray
+    method: str
+    n_pixels: int
+    unit: str
+    kernel_frequency: float | None
+
+
+def estimate(volume: Volume) -> NoiseEstimate:
+    """Estimates the noise level of a volume.
+
+    Args:
+        volume: CT in HU, or any magnitude image (MR or unknown modality).
+
+    Raises:
+        NoiseLevelError: too little homogeneous tissue, or a modality without a noise model (PET).
+    """
+    if volume.modality == "PT":
+        raise NoiseLevelError(
+            "The noise of PET is not modelled, so that its level cannot be estimated",
+            received=f"modality {volume.modality}",
+            hint="Pass --sigma VALUE.",
+        )
+    shown = np.unique(np.linspace(0, len(volume.array) - 1, MAX_SLICES).astype(int))
+    return (_ct if volume.modality == "CT" else _mr)(volume, shown)
+
+
+def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
+    levels, modes, pixels, frequencies = [], [], [], []
+    for k in shown:
+        padding = None if volume.padding is None else volume.padding[k]
+        image = estimate_ct.clean_hu(volume.array[k], padding)
+        mask = estimate_ct.soft_tissue(image, padding)
+        n = int(np.count_nonzero(mask))
+        pixels.append(n)
+        levels.append(estimate_ct.quiet_level(image, mask))
+        modes.append(estimate_ct.mask_mode(image, mask) if n >= estimate_ct.MIN_PIXELS else float("nan"))
+        frequency = texture.kernel_frequency(image, volume.pixel_mm, mask)
+        if frequency is not None and n >= estimate_ct.MIN_PIXELS:
+            frequencies.append(frequency)
+    if frequencies:
+        kernel = float(np.quantile(frequencies, KERNEL_QUANTILE))
+        found = np.asarray(levels) / estimate_ct.noise_share(kernel * volume.pixel_mm / 10)
+        method = "quietest local SD in soft tissue"
+    else:
+        kernel = None
+        found = np.asarray(modes)
+        method = "mode of the local SD in soft tissue (GNL)"
+    sigma, per_slice = _combine(found, np.asarray(pixels), shown, volume)
+    return NoiseEstimate(sigma, per_slice, method, int(np.sum(pixels)), volume.unit, kernel)
+
+
+def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
+    stack = np.nan_to_num(volume.array[shown], nan=0.0, posinf=0.0, neginf=0.0)
+    padding: BoolArray | None = None if volume.padding is None else volume.padding[shown]
+    if padding is not None:
+        stack[padding] = 0
+    slices = [
+        estimate_mr.tissue_noise(plane, None if padding is None else padding[k])
+        for k, plane in enumerate(stack)
+    ]
+    air = estimate_mr.air_noise(stack, padding)
+    factor = float(np.sqrt(np.prod(texture.interpolation_factor(stack))))
+    seen = [s for s in slices if s is not None]
+    if seen:
+        structure = float(np.median([s.structure for s in seen]))
+        snr = float(np.median([s.snr for s in seen]))
+        found = np.array([np.nan if s is None else s.sigma for s in slices])
+        pixels = np.array([0 if s is None else s.n_pixels for s in slices])
+        sigma, per_slice = _combine(found, pixels, shown, volume)
+        few_flat = structure > FEW_FLAT_PATCHES
+        if air is None or not (snr < LOW_SNR or (few_flat and sigma > 1.25 * air.sigma)):
+            method = "flat patches of tissue, Rician correction"
+            return NoiseEstimate(sigma, per_slice, method, int(pixels.sum()), volume.unit, factor)
+    if air is None:
+        raise _nothing_to_see(volume)
+    per_slice = np.full(len(volume.array), air.sigma, dtype=np.float32)
+    return NoiseEstimate(air.sigma, per_slice, "Rayleigh air background", air.n_pixels, volume.unit, factor)
+
+
+def _combine(
+    found: NDArray[np.float64], pixels: NDArray[np.intp], shown: NDArray[np.intp], volume: Volume
+) -> tuple[float, FloatArray]:
+    """Median over the slices, weighted by their pixels, and the level of every slice."""
+    good = np.isfinite(found) & (found > 0) & (pixels > 0)
+    if not good.any():
+        raise _nothing_to_see(volume)
+    sigma = weighted_median(found[good], pixels[good])
+    per_slice = np.interp(np.arange(len(volume.array)), shown[good], found[good])
+    return sigma, per_slice.astype(np.float32)
+
+
+def _nothing_to_see(volume: Volume) -> NoiseLevelError:
+    tissue = "soft tissue" if volume.modality == "CT" else "homogeneous tissue or air"
+    return NoiseLevelError(
+        f"The noise level cannot be estimated: there is too little {tissue}",
+        received=f"{volume.modality} of {'x'.join(str(n) for n in volume.array.shape)} pixels",
+        hint=f"Pass the noise SD in {volume.unit} with --sigma VALUE.",
+    )
