@@ -58,7 +58,7 @@ class MRSource:
         k = int(rng.integers(len(stack.slices)))
         clean, sigma_f = self._augment(_with_neighbours(stack.slices, k), stack.sigma, rng)
         sigma = self._sigma(sigma_f, rng)
-        return simulate_slice(clean, sigma, mr.draw(rng, sigma), stack.pixel_mm, rng)
+        return simulate_slice(clean, sigma_f, mr.draw(rng, sigma), stack.pixel_mm, rng)
 
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
         data = self.config.data
@@ -88,23 +88,24 @@ class MRSource:
 
 
 def simulate_slice(
-    clean: FloatArray, sigma: float, params: mr.MRNoise, pixel_mm: float, rng: np.random.Generator
+    clean: FloatArray, sigma_f: float, params: mr.MRNoise, pixel_mm: float, rng: np.random.Generator
 ) -> SimulatedSlice:
     """Adds noise to a slice and its neighbours.
 
     Args:
         clean: ``[3, h, w]`` previous, centre, next, in units of the foreground p99.
-        sigma: noise SD of the centre.
-        params: noise parameters at that level.
+        sigma_f: noise SD that the slice has already; the network is told the total.
+        params: noise to add.
         pixel_mm: pixel size.
         rng: source of randomness.
     """
     noisy, target, sigma_map = mr.simulate_pair(clean, params, rng)
+    sigma = float(np.hypot(params.sigma, sigma_f))
     neighbour_sigma = sigma
     if rng.random() < 0.3:
         # In multi-step sampling the centre is already cleaner than its neighbours.
         neighbour_sigma = sigma * float(np.exp(rng.uniform(0.0, np.log(10.0))))
-        louder = mr.MRNoise(**{**params.__dict__, "sigma": neighbour_sigma})
+        louder = mr.MRNoise(**{**params.__dict__, "sigma": float(np.sqrt(neighbour_sigma**2 - sigma_f**2))})
         neighbours, _, _ = mr.simulate_pair(clean[[0, 2]], louder, rng)
         noisy[0], noisy[2] = neighbours
     inside = foreground(clean[1])
@@ -117,7 +118,7 @@ def simulate_slice(
         target=target[1],
         sigma=sigma,
         neighbour_sigma=neighbour_sigma,
-        relative_sd=sigma_map[1] / np.float32(sigma),
+        relative_sd=sigma_map[1] / np.float32(params.sigma),
         excess=np.zeros_like(noisy[1]),
         weight=np.ones_like(noisy[1]),
         worth=inside,
@@ -136,13 +137,11 @@ def foreground(clean: FloatArray) -> NDArray[np.bool_]:
 
 def load_stacks(scan: Scan, minimum: int) -> list[Stack]:
     """A scan as stacks: its own slices, and for isotropic volumes the two other orientations too."""
-    from medidiff.noise.estimate import estimate
-
     stacks = []
     for volume in read_scan(scan):
         z = Intensity.for_volume("mr", volume)
         slices = z.to_model(volume.array)
-        sigma = estimate(volume).sigma / z.scale
+        sigma = own_level(slices)
         dz, dy, dx = volume.spacing
         views = [(slices, (dy, dx))]
         if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
@@ -155,6 +154,15 @@ def load_stacks(scan: Scan, minimum: int) -> list[Stack]:
             pixel_mm = float(np.sqrt(spacing[0] * spacing[1]))
             stacks.append(Stack(np.ascontiguousarray(view[first:last]), sigma, pixel_mm, scan.label))
     return stacks
+
+
+def own_level(slices: FloatArray) -> float:
+    """Noise SD of a volume in the unit of its slices, median over slices; 0 where none can be measured."""
+    from medidiff.noise.estimate_mr import tissue_noise
+
+    some = slices[:: max(1, len(slices) // 12)]
+    found = [t.sigma for t in map(tissue_noise, some) if t is not None]
+    return float(np.median(found)) if found else 0.0
 
 
 def _with_neighbours(slices: FloatArray, k: int) -> FloatArray:
