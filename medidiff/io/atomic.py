@@ -103,7 +103,10 @@ def reported(final: Path) -> Iterator[None]:
         elif error.errno in DENIED:
             what, hint = "cannot be written: permission denied or read-only", "Choose another folder (-o)."
         else:
-            what, hint = f"cannot be written: {error.strerror or error}", "Choose another folder (-o)."
+            what, hint = (
+                f"cannot be written: {error.strerror or type(error).__name__}",
+                "Choose another folder (-o).",
+            )
         raise OutputError(what, where=final, hint=hint) from error
 
 

@@ -8,6 +8,7 @@ ones: the output is idempotent and no archive ends up with two copies under diff
 from __future__ import annotations
 
 import json
+from copy import copy, deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Literal
@@ -177,7 +178,7 @@ def derive(source: Dataset, derivation: Derivation, identity: Identity, *, keep_
         if element.tag.group <= 2 or element.tag.element == 0 or element.tag in gone:
             continue
         if not element.tag.is_private or keep_private:
-            new.add(element)
+            new.add(deepcopy(element) if element.VR == "SQ" else copy(element))
     if not keep_private:
         new.remove_private_tags()  # inside sequences
     _identify(new, source, identity)
@@ -254,7 +255,7 @@ def _equip(new: Dataset, source: Dataset, derivation: Derivation) -> None:
     scanner = Dataset()
     for keyword in EQUIPMENT:
         if source.get(keyword) not in (None, ""):
-            scanner.add(source[keyword])
+            scanner.add(copy(source[keyword]))
     scanner.Manufacturer = source.get("Manufacturer") or "unknown"
     scanner.PurposeOfReferenceCodeSequence = [
         _code(*(PURPOSE_PROCESSING if first == "DERIVED" else PURPOSE_ACQUISITION))

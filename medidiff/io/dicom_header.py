@@ -43,6 +43,7 @@ NO_PICTURE = (
 radiotherapy, waveforms, spectroscopy: prefixes of their SOP Class UIDs."""
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
+PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010), little endian
 OVERLAY = (0x0100, 0x0102, 0x3000)
 
 TAGS = [
@@ -141,12 +142,15 @@ def read_header(path: Path) -> SliceHeader | tuple[Reason, str]:
             with open_image(path) as file:
                 dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_tags())
                 rest = _bytes_left(file, dataset)
+                whole = _is_whole(file, dataset)
         except OSError as error:
             return Reason.UNREADABLE, error.strerror or type(error).__name__
         except Exception as error:  # a damaged header makes pydicom raise almost anything
             return Reason.DAMAGED_HEADER, type(error).__name__
         try:
-            return _not_a_slice(dataset, rest) or _record(dataset, path)
+            if reason := _not_a_slice(dataset, rest):
+                return reason
+            return _record(dataset, path) if whole else (Reason.TRUNCATED, "compressed pixel data")
         except Exception as error:  # values are parsed where they are first used
             return Reason.DAMAGED_HEADER, type(error).__name__
 
@@ -163,10 +167,29 @@ def _bytes_left(file: IO[bytes], dataset: Dataset) -> int | None:
         return None
     start = file.tell()
     head = file.read(12)
-    tag = b"\xe0\x7f\x10\x00" if syntax != "1.2.840.10008.1.2.2" else b"\x7f\xe0\x00\x10"
+    tag = PIXEL_DATA if syntax != "1.2.840.10008.1.2.2" else b"\x7f\xe0\x00\x10"
     if head[:4] != tag:
         return 0 if not head else None
     return file.seek(0, 2) - start - (8 if syntax == "1.2.840.10008.1.2" else 12)
+
+
+def _is_whole(file: IO[bytes], dataset: Dataset) -> bool:
+    """False where encapsulated pixel data ends before its Sequence Delimitation Item (PS3.5 A.4)."""
+    from pydicom.uid import UID
+
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    if str(syntax) in NATIVE or not syntax.is_transfer_syntax or not syntax.is_encapsulated:
+        return True
+    head = file.read(12)
+    if head[:4] != PIXEL_DATA:
+        return True  # no pixel data, or something in front of it: decoding will tell
+    while True:
+        item = file.read(8)
+        if item[:4] == b"\xfe\xff\xdd\xe0":
+            return True
+        length = int.from_bytes(item[4:], "little")
+        if item[:4] != b"\xfe\xff\x00\xe0" or len(file.read(length)) < length:
+            return False
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

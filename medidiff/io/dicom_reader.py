@@ -48,7 +48,9 @@ def read_dataset(header: SliceHeader) -> FileDataset:
             "cannot be read", where=header.path, received=" ".join(str(error).split())[:200],
             hint="The file may be truncated; fetch it again.",
         ) from error  # fmt: skip
-    if str(dataset.get("SOPInstanceUID", "")).strip() != header.uid:
+    if "SOPInstanceUID" not in dataset:  # pydicom drops everything when the last element is cut
+        raise PixelError("ends early", where=header.path, hint="Fetch it again.")
+    if str(dataset.SOPInstanceUID).strip() != header.uid:
         raise PixelError("has changed since it was discovered", where=header.path)
     return dataset
 

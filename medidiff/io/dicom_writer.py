@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -229,4 +230,6 @@ def _save(new: Dataset, path: Path) -> None:
 
     new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
-    dcmwrite(path, new, enforce_file_format=True)
+    buffer = BytesIO()  # pydicom wraps errors of a file and loses their number: is the disk full?
+    dcmwrite(buffer, new, enforce_file_format=True)
+    path.write_bytes(buffer.getbuffer())

@@ -134,7 +134,7 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
 
 
 def _missing_bytes(path: Path, fields: dict[str, str], reader: Any) -> str:
-    """"x of y bytes" where raw voxels behind the header end early, "" where all is well or unknown."""
+    """ "x of y bytes" where raw voxels behind the header end early, "" where all is well or unknown."""
     import SimpleITK
 
     head = head_of(path, 65536)

@@ -42,6 +42,7 @@ DECODABLE = {
 """Transfer syntaxes that decode to the same array everywhere. JPEG Extended (12-bit) is left out: two of
 three decoders fail on it, and a half-decoded image is worse than none."""
 
+RLE = "1.2.840.10008.1.2.5"
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 
 
@@ -112,8 +113,11 @@ def decode(dataset: Dataset, path: Path) -> IntArray:
 
     if "PixelData" not in dataset or not dataset.PixelData:
         raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
+    # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
+    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
+    options = {"raw": True, "correct_unused_bits": not is_native(dataset), "decoding_plugin": plugin}
     try:
-        values = np.asarray(pixel_array(dataset, raw=True, correct_unused_bits=not is_native(dataset)))
+        values = np.asarray(pixel_array(dataset, **options))
     except Exception as error:  # decoders raise anything, down to bare Exception
         name = dataset.file_meta.TransferSyntaxUID.name
         cause = " ".join(str(error).split())[:300]

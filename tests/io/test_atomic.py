@@ -1,0 +1,136 @@
+"""Nothing is half-written: full disk, read-only folder, Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dicom_series import make_series
+
+from medidiff.errors import OutputError
+from medidiff.io import Derivation, discover, read, write
+from medidiff.io.atomic import check_target, staged
+
+
+def test_success_leaves_only_the_result(tmp_path: Path) -> None:
+    final = tmp_path / "a" / "b" / "x.txt"
+    with staged(final, folder=False, overwrite=False, inputs=()) as path:
+        path.write_text("1")
+        assert not final.exists()
+    assert [p.name for p in final.parent.iterdir()] == ["x.txt"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("folder", [True, False])
+def test_failure_leaves_nothing(tmp_path: Path, error: type[BaseException], folder: bool) -> None:
+    def fail() -> None:
+        with staged(tmp_path / "a" / "x", folder=folder, overwrite=False, inputs=()) as path:
+            (path / "y" if folder else path).write_text("1")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failure_keeps_the_earlier_output(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "0001.dcm").write_text("old")
+
+    def fail() -> None:
+        with staged(tmp_path / "x", folder=True, overwrite=True, inputs=()) as path:
+            (path / "0001.dcm").write_text("new")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match="the disk is full"):
+        fail()
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x" / "0001.dcm").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EIO, "cannot be")]
+)
+def test_one_sentence_for_each_cause(tmp_path: Path, code: int, words: str) -> None:
+    def fail() -> None:
+        with staged(tmp_path / "x", folder=False, overwrite=False, inputs=()):
+            raise OSError(code, os.strerror(code))
+
+    with pytest.raises(OutputError, match=words) as caught:
+        fail()
+    assert caught.value.exit_code == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_an_output_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+
+    def fail() -> None:
+        with staged(tmp_path / "out" / "x", folder=False, overwrite=False, inputs=()):
+            pytest.fail("must not get here")
+
+    with pytest.raises(OutputError):
+        fail()
+    assert (tmp_path / "out").read_text() == "x"
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder(tmp_path: Path, derivation: Derivation) -> None:
+    make_series(tmp_path / "in")
+    out = tmp_path / "out"
+    out.mkdir(mode=0o555)
+    (item,) = discover([tmp_path / "in"]).items
+    volume = read(item)
+    with pytest.raises(OutputError, match="read-only"):
+        write(volume, out, derivation=derivation)
+
+
+def test_links_to_inputs_are_seen_through(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("scan")
+    (tmp_path / "out").symlink_to(tmp_path / "in")
+    with pytest.raises(OutputError, match="replace an input"):
+        check_target(tmp_path / "out", overwrite=True, inputs={(tmp_path / "in").resolve()})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to stand in for a full disk")
+@pytest.mark.parametrize("kind", ["dicom", "nifti", "nrrd", "mha"])
+def test_a_disk_that_fills_up_half_way(tmp_path: Path, kind: str) -> None:
+    """The kernel's file size limit makes a real write fail in the middle of the output."""
+    script = f"""
+import resource, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from medidiff.errors import OutputError
+from medidiff.io import Derivation, discover, read, write
+source = Path("in"); source.mkdir()
+rng = np.random.default_rng(0)
+if {kind!r} == "dicom":
+    from dicom_series import make_series
+    make_series(source, shape=(256, 256))
+elif {kind!r} == "nifti":
+    import nibabel as nib
+    nib.Nifti1Image(rng.normal(size=(90, 90, 20)).astype(np.float32), np.eye(4)).to_filename("in/a.nii.gz")
+else:
+    import SimpleITK as sitk
+    sitk.WriteImage(sitk.GetImageFromArray(rng.normal(size=(20, 90, 90)).astype(np.float32)), "in/a.{kind}")
+(item,) = discover([source]).items
+volume = read(item)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    write(volume.with_array(volume.array + 1), Path("out"), derivation=Derivation("m"))
+except OutputError as error:
+    assert "the disk is full" in str(error), error
+else:
+    sys.exit("wrote more than the limit")
+assert not Path("out").exists(), list(Path("out").rglob("*"))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
