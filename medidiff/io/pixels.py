@@ -115,9 +115,10 @@ def decode(dataset: Dataset, path: Path) -> IntArray:
         raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
     # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
     plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
-    options = {"raw": True, "correct_unused_bits": not is_native(dataset), "decoding_plugin": plugin}
     try:
-        values = np.asarray(pixel_array(dataset, **options))
+        values = np.asarray(
+            pixel_array(dataset, raw=True, decoding_plugin=plugin, correct_unused_bits=not is_native(dataset))
+        )
     except Exception as error:  # decoders raise anything, down to bare Exception
         name = dataset.file_meta.TransferSyntaxUID.name
         cause = " ".join(str(error).split())[:300]

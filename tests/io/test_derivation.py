@@ -37,8 +37,9 @@ def source(tmp_path: Path) -> Dataset:
 def test_identity_and_type(source: Dataset, derivation: Derivation) -> None:
     new = derive(source, derivation, ME, keep_private=False)
     assert (new.SOPInstanceUID, new.SeriesInstanceUID, new.SeriesNumber) == ("1.2.3.4", "1.2.3", 1004)
-    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID", "StudyDate",
-                    "AcquisitionDate", "WindowCenter", "WindowWidth", "RescaleSlope", "InstanceNumber"):  # fmt: skip
+    kept = "StudyInstanceUID FrameOfReferenceUID PatientName PatientID StudyDate AcquisitionDate"
+    kept += " WindowCenter WindowWidth RescaleSlope InstanceNumber"
+    for keyword in kept.split():
         assert new[keyword].value == source[keyword].value, keyword
     assert list(new.ImageType) == ["DERIVED", "PRIMARY", "AXIAL"]
     assert new.ContentQualification == "RESEARCH"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from dicom_series import make_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from pydicom.uid import (
 )
 
 from medidiff.errors import PixelError
-from medidiff.io import Reason, discover, pixels, read
+from medidiff.io import Derivation, Reason, discover, pixels, read, write
 from medidiff.io.dicom_header import SliceHeader, lenient, read_header
 
 MR_TWINS = ["", "_expb", "_implicit", "_bigendian", "_RLE", "_jp2klossless", "_jpeg_ls_lossless", "_padded"]
@@ -65,6 +67,15 @@ def test_lossless_copies_of_one_scan(io_data: Path) -> None:
     assert np.ptp(volumes[0]) > 0
     for name, volume in zip(names, volumes, strict=True):
         np.testing.assert_array_equal(volume, volumes[0], err_msg=name)
+
+
+@pytest.mark.parametrize("folder", ["train/crlm_ct_1004", "train/lung_fused_01_0001", "val/tcga_luad_lusc"])
+def test_jpeg_ls_agrees_with_a_second_decoder(shared_data: Path, folder: str) -> None:
+    """CharLS through pydicom against GDCM through SimpleITK, signed and unsigned, 12 and 16 bits."""
+    for path in sorted((shared_data / "ct" / folder).rglob("*.dcm"))[:4]:
+        (item,) = discover([path]).items
+        image = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32)
+        np.testing.assert_array_equal(read(item).array, image)
 
 
 def test_sign_comes_from_bits_stored(tmp_path: Path) -> None:
@@ -262,10 +273,28 @@ def test_damaged_files_never_crash(tmp_path_factory: pytest.TempPathFactory, dat
     found = discover([path])
     assert len(found.items) + len(found.skipped) == 1
     for item in found.items:
-        try:
+        with suppress(PixelError):
             read(item)
-        except PixelError as error:
-            assert "Traceback" not in str(error)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_eight_bits_and_an_odd_size(tmp_path: Path, signed: bool) -> None:
+    values = np.arange(15).reshape(3, 5) - (5 if signed else 0)
+
+    def narrow(ds: Dataset, k: int) -> None:
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.Rows, ds.Columns = 8, 8, 7, 3, 5
+        ds.PhotometricInterpretation = "MONOCHROME1"
+        ds.PixelData = values.astype(np.int8 if signed else np.uint8).tobytes() + b"\0"
+
+    make_series(tmp_path / "in", modality="MR", slices=1, signed=signed, change=narrow)
+    (item,) = discover([tmp_path / "in"]).items
+    volume = read(item)
+    np.testing.assert_array_equal(volume.array[0], values)
+    written = write(volume.with_array(volume.array + 1), tmp_path / "out", derivation=Derivation("m"))
+    ds = pydicom.dcmread(written.files[0])
+    assert ds.PhotometricInterpretation == "MONOCHROME1"  # never inverted
+    assert (ds.BitsAllocated, ds.PixelRepresentation) == (8, int(signed))
+    np.testing.assert_array_equal(ds.pixel_array, values + 1)
 
 
 def test_header_is_read_without_pixels(tmp_path: Path) -> None:
