@@ -1,0 +1,17 @@
+"""Batch: many inputs, each accounted for. Plan first, then run, then report.
+
+`plan` finds the series, chooses the models and refuses what must not be done before any work starts;
+`run` denoises series by series, so that one bad scan does not stop the others; `Account` knows the exit code
+and becomes ``report.json``.
+"""
+
+from medidiff.batch.account import Account, Outcome, write_report
+from medidiff.batch.planning import Entry, Plan, Request, plan
+from medidiff.batch.pool import Pool
+from medidiff.batch.running import Observer, run
+from medidiff.batch.skips import nothing_found, skip_groups
+
+__all__ = [
+    "Account", "Entry", "Observer", "Outcome", "Plan", "Pool", "Request",
+    "nothing_found", "plan", "run", "skip_groups", "write_report",
+]  # fmt: skip

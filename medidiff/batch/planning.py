@@ -1,0 +1,252 @@
+"""Plan: what a run would do with every series, decided before any work starts."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from medidiff.batch.pool import Pool
+from medidiff.batch.skips import nothing_found
+from medidiff.denoise import Settings
+from medidiff.errors import MedidiffError, OutputError, RefusedError, UsageError
+from medidiff.io import Discovery, SeriesItem, discover, planned_output, read
+from medidiff.io.atomic import check_target, reported
+from medidiff.volume import Modality, Volume
+
+Decision = Literal["planned", "skipped", "refused"]
+
+IMAGE_NAME = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$", re.IGNORECASE)
+SIMULATED = re.compile(r"(medidiff |_desc-)(dose|noise)[\d.]")
+"""Marks of an image that `medidiff simulate` made, which is there to be denoised."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What the user asks of a run.
+
+    Attributes:
+        paths: files and folders to search.
+        out_dir: folder of the outputs.
+        model: name or folder of a bundle; None takes the shipped one of each series' modality.
+        modality: ``"auto"``, or ``"ct"`` or ``"mr"`` for what every series is to be taken as.
+        settings: mode, strength, noise level, seed, uncertainty.
+        sigma_map: an image with the noise SD of every voxel, on the grid of the scan.
+        save_residual: also write input minus output.
+        overwrite: replace earlier outputs.
+        keep_private: copy private DICOM elements.
+    """
+
+    paths: tuple[Path, ...]
+    out_dir: Path
+    model: str | None = None
+    modality: str = "auto"
+    settings: Settings = field(default_factory=Settings)
+    sigma_map: Path | None = None
+    save_residual: bool = False
+    overwrite: bool = False
+    keep_private: bool = False
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The outputs of one series, the main one last: where it is, the others are complete."""
+        extra = ["residual"] if self.save_residual else []
+        extra += ["uncertainty"] if self.settings.uncertainty else []
+        return (*extra, "denoised")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """The decision about one series.
+
+    Attributes:
+        item: the series.
+        decision: ``"planned"``, ``"skipped"`` or ``"refused"``.
+        reason: why it is not planned, a sentence; "" where it is.
+        modality: what it is taken as; ``"OT"`` if only its values can tell.
+        model: the bundle; None until its values told the modality.
+        outputs: suffix to output path.
+        notes: what the user should know.
+    """
+
+    item: SeriesItem
+    decision: Decision
+    reason: str = ""
+    modality: Modality = "OT"
+    model: str | None = None
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        request: what was asked.
+        discovery: what was found.
+        entries: one for each series found.
+        sigma_map: the noise map, read.
+    """
+
+    request: Request
+    discovery: Discovery
+    entries: tuple[Entry, ...]
+    sigma_map: Volume | None = None
+
+    @property
+    def planned(self) -> tuple[Entry, ...]:
+        """The series that a run would denoise."""
+        return tuple(e for e in self.entries if e.decision == "planned")
+
+    @property
+    def refusal(self) -> MedidiffError | None:
+        """The error of a plan without any series: images are there, but none that medidiff processes."""
+        return None if self.entries else nothing_found(self.request.paths, self.discovery.skipped)
+
+
+def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | None = None) -> Plan:
+    """Finds the series and decides about each.
+
+    Args:
+        request: what is asked.
+        pool: gives the models; every one that is needed is loaded and verified here.
+        progress: called with files looked at and files in all.
+
+    Raises:
+        UsageError: the output or noise map cannot be meant, or model and modality contradict each other.
+        OutputError: the output folder cannot be written.
+        ModelError: a model is unknown or damaged.
+        NoImageError: nothing under the paths is an image.
+    """
+    check_folder(request.out_dir)
+    _check_model(request, pool)
+    discovery = discover(request.paths, progress)
+    if not discovery.items and not isinstance(
+        error := nothing_found(request.paths, discovery.skipped), RefusedError
+    ):
+        raise error
+    sigma_map = None if request.sigma_map is None else read_one(request.sigma_map, "The noise map")
+    entries = tuple(_decide(item, request, pool) for item in discovery.items)
+    return Plan(request, discovery, entries, sigma_map)
+
+
+def check_folder(out_dir: Path) -> None:
+    """Makes sure that outputs can be written below a folder, which need not exist yet.
+
+    Raises:
+        UsageError: the name is that of an image file.
+        OutputError: a file is in the way, or the folder is read-only.
+    """
+    if IMAGE_NAME.search(out_dir.name) and not out_dir.is_dir():
+        raise UsageError(
+            "The output (-o) is a folder; file names are made from those of the scans", received=out_dir
+        )
+    nearest = out_dir
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise OutputError("a file is where the output folder should be", where=nearest)
+    with reported(out_dir), tempfile.TemporaryDirectory(prefix=".medidiff-", dir=nearest):
+        pass
+
+
+def read_one(path: Path, what: str) -> Volume:
+    """Reads the only series under a path.
+
+    Args:
+        path: file or folder.
+        what: what it is, for messages.
+
+    Raises:
+        NoImageError: no image.
+        RefusedError: no image that can be processed.
+        UsageError: more than one series.
+    """
+    found = discover([path])
+    if not found.items:
+        raise nothing_found([path], found.skipped)
+    if len(found.items) > 1:
+        labels = ", ".join(item.label for item in found.items[:4])
+        raise UsageError(
+            f"{what} must be one series, and there are {len(found.items)}", where=path, received=labels,
+            hint="Give the folder or file of one of them.",
+        )  # fmt: skip
+    return read(found.items[0])
+
+
+def taken_as(volume: Volume, modality: Modality) -> Volume:
+    """The volume as one of another modality, with the unit that goes with it."""
+    if volume.modality == modality:
+        return volume
+    return replace(volume, modality=modality, unit="HU" if modality == "CT" else "a.u.")
+
+
+def earlier_output(item: SeriesItem, request_paths: Sequence[Path], out_dir: Path) -> bool:
+    """True for an image of an earlier run that lies there without being asked for.
+
+    A simulated scan is there to be denoised, and a path that the user names is meant.
+    """
+    if not item.own_output:
+        return False
+    inside = out_dir.resolve() in item.path.resolve().parents
+    named = any(item.path.resolve() == path.resolve() for path in request_paths)
+    simulated = SIMULATED.search(item.description if item.kind == "dicom" else item.path.name)
+    return not named and (inside or simulated is None)
+
+
+def _check_model(request: Request, pool: Pool) -> None:
+    """Loads the model that the user named and compares it with the modality that they named."""
+    if request.model is None:
+        return
+    bundle = pool.bundle(request.model)
+    if request.modality not in ("auto", bundle.modality):
+        raise UsageError(
+            f"The model {bundle.name!r} is for {bundle.modality.upper()}",
+            received=f"--modality {request.modality}",
+        )
+
+
+def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
+    """The entry of one series."""
+    outputs = {s: planned_output(item, request.out_dir, s) for s in request.suffixes}
+    if earlier_output(item, request.paths, request.out_dir):
+        return Entry(item, "skipped", "medidiff made this image in an earlier run", item.modality)
+    modality: Modality = item.modality
+    if request.modality != "auto":
+        modality = "CT" if request.modality == "ct" else "MR"
+    try:
+        name = request.model or {"CT": "ct", "MR": "mr"}.get(modality)
+        if modality == "PT" and name is None:
+            raise RefusedError(
+                "is PET, for which there is no model", where=item.path,
+                hint="To try one made for MR: --modality mr.",
+            )  # fmt: skip
+        if name is not None:
+            modality = suits(item, modality, name, pool)
+        for path in outputs.values():
+            check_target(path, overwrite=request.overwrite, inputs=item.inputs)
+    except (RefusedError, OutputError) as error:
+        return Entry(item, "refused", str(error), modality, outputs=outputs)
+    notes = ("medidiff made this image already",) if item.own_output else ()
+    return Entry(item, "planned", "", modality, name, outputs, (*item.notes, *notes))
+
+
+def suits(item: SeriesItem, modality: Modality, model: str, pool: Pool) -> Modality:
+    """The modality that a series is taken as by a model.
+
+    Raises:
+        RefusedError: the series is of another modality.
+        ModelError: the model is unknown or damaged.
+    """
+    bundle = pool.bundle(model)
+    wanted: Modality = "CT" if bundle.modality == "ct" else "MR"
+    if modality not in (wanted, "OT"):
+        raise RefusedError(
+            f"is {modality}, and the model {bundle.name!r} is for {wanted}", where=item.path,
+            hint=f"To use it all the same: --modality {bundle.modality}.",
+        )  # fmt: skip
+    return wanted

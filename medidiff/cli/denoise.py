@@ -1,0 +1,163 @@
+"""``medidiff denoise``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from medidiff.cli.options import (
+    INPUT,
+    HelpfulCommand,
+    machine_options,
+    model_options,
+    output_options,
+    progress_option,
+    sampler_options,
+    talk_options,
+)
+
+
+@click.command(cls=HelpfulCommand, short_help="Denoise CT and MR scans.")
+@click.argument("scans", metavar="SCAN...", nargs=-1, required=True, type=INPUT)
+@output_options
+@model_options
+@sampler_options
+@click.option("--save-residual", is_flag=True, help="Also write input minus output.")
+@click.option("--save-uncertainty", is_flag=True, help="Also write the SD of every voxel.")
+@machine_options
+@click.option("--dry-run", is_flag=True, help="Say what would be done; print the output paths; do nothing.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), default=None, show_default="OUT/report.json",
+    help="Where the report of the run goes.",
+)  # fmt: skip
+@progress_option
+@talk_options
+def command(
+    scans: tuple[Path, ...],
+    out_dir: Path,
+    dry_run: bool,
+    report: Path | None,
+    progress: str,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> int:
+    """Denoise CT and MR scans: DICOM, NIfTI, NRRD or MetaImage in, the same out.
+
+    SCAN is a file or a folder, searched to any depth. Every series found is denoised with the model of its
+    modality and written below OUT as a derived series or file. Existing outputs are refused without
+    --overwrite; an input is never changed. What became of each series is in OUT/report.json.
+
+    \b
+    medidiff denoise scans/ -o out
+    medidiff denoise ct.nii.gz -o out --modality ct --mode natural
+    medidiff denoise scans/ -o out --mode sample --samples 8 --save-uncertainty
+
+    Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed, 5 all refused,
+    6 cancelled, 7 model or engine not available, 8 out of memory.
+    """
+    from medidiff import batch
+    from medidiff.cli.cancel import Cancellation
+    from medidiff.cli.progress import reporter
+    from medidiff.engines.base import EngineSettings
+    from medidiff.errors import MedidiffError
+
+    out = reporter(progress, quiet=quiet, verbose=verbose)
+    try:
+        pool = batch.Pool(options["engine"], EngineSettings(options["threads"], options["precision"]))
+        request = _request(scans, out_dir, options)
+        with Cancellation(stdin=progress == "jsonl") as cancelled:
+            plan = batch.plan(request, pool, _searching(out.searching, cancelled))
+            if plan.entries:
+                _tell_skipped(plan, out, verbose)
+            if dry_run and plan.entries:
+                return _dry_run(plan, out)
+            account = batch.run(plan, pool, out, cancelled)
+        if not dry_run and (not account.cancelled or account.count("denoised")):
+            path = report or out_dir / "report.json"
+            batch.write_report(account.as_dict(pool), path, overwrite=request.overwrite)
+        if plan.refusal is not None:
+            raise plan.refusal
+    except MedidiffError as error:
+        out.failed(error)
+        raise
+    out.over(account)
+    return account.exit_code
+
+
+def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) -> Any:
+    """The options as what the batch understands."""
+    from medidiff import batch
+    from medidiff.denoise import Settings
+
+    sigma = options["sigma"]
+    is_map = isinstance(sigma, Path)
+    return batch.Request(
+        paths=scans,
+        out_dir=out_dir,
+        model=options["model"],
+        modality=options["modality"],
+        settings=Settings(
+            mode=options["mode"],
+            steps=options["steps"],
+            samples=options["samples"],
+            strength=options["strength"],
+            sigma=None if is_map else sigma,
+            seed=options["seed"],
+            uncertainty=options["save_uncertainty"],
+            tile=options["tile"],
+        ),
+        sigma_map=sigma if is_map else None,
+        save_residual=options["save_residual"],
+        overwrite=options["overwrite"],
+        keep_private=options["keep_private"],
+    )
+
+
+def _searching(
+    progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+) -> Callable[[int, int], None]:
+    """The progress of discovery, which can be cancelled too."""
+    from medidiff.errors import CancelledError
+
+    def step(done: int, total: int) -> None:
+        if cancelled():
+            raise CancelledError("Cancelled; nothing was written")
+        progress(done, total)
+
+    return step
+
+
+def _tell_skipped(plan: Any, out: Any, verbose: bool) -> None:
+    """What is not an image, in counts; with -v each file."""
+    from medidiff.batch import skip_groups
+
+    for reason, detail, paths in skip_groups(plan.discovery.skipped):
+        sentence = f"{reason.value} ({detail})" if detail else reason.value
+        if verbose:
+            for path in paths:
+                out.say(f"skipped: {path}: {sentence}")
+        else:
+            out.say(f"skipped: {len(paths)} {'file' if len(paths) == 1 else 'files'}: {sentence}")
+
+
+def _dry_run(plan: Any, out: Any) -> int:
+    """Prints what a run would do, and gives the exit code that it would start with."""
+    decisions = []
+    for entry in plan.entries:
+        decisions.append(entry.decision)
+        if entry.decision == "planned":
+            for path in reversed(list(entry.outputs.values())):
+                click.echo(str(path))
+            model = f"with model {entry.model}" if entry.model else "with the model that its values call for"
+            out.say(f"would denoise: {entry.item.label} {model}")
+        elif entry.decision == "skipped":
+            out.say(f"would skip: {entry.item.label}: {entry.reason}")
+        else:
+            click.echo(f"medidiff: error: {entry.reason}", err=True)
+    if "refused" not in decisions:
+        return 0
+    return 4 if "planned" in decisions else 5

@@ -1,0 +1,159 @@
+"""``medidiff inspect``: what is there, before anything is done; loads no engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from medidiff.cli.options import INPUT, HelpfulCommand, json_flag, modality_option, talk_options
+
+if TYPE_CHECKING:
+    from medidiff.io import Discovery, SeriesItem
+
+MAX_PATHS = 3
+
+
+@click.command(cls=HelpfulCommand, short_help="Show what lies under a path.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=INPUT)
+@click.option("--no-noise", is_flag=True, help="Do not read pixels: leave the noise level out.")
+@modality_option
+@json_flag
+@talk_options
+def command(
+    paths: tuple[Path, ...], no_noise: bool, modality: str, as_json: bool, quiet: bool, verbose: bool
+) -> int:
+    """Show what lies under a path: series, geometry, modality, noise level, and what is skipped and why.
+
+    PATH is a file or a folder, searched to any depth. The noise level is that which `medidiff denoise`
+    would estimate.
+
+    \b
+    medidiff inspect scans/
+    medidiff inspect scans/ --json > scans.json
+    """
+    from medidiff.errors import NoImageError, RefusedError
+    from medidiff.io import discover
+
+    discovery = discover(paths)
+    found = [_series(item, None if no_noise else modality) for item in discovery.items]
+    code = 0 if found else _code(discovery)
+    if as_json:
+        content = {"tool": "medidiff", "series": found, "skipped": _skipped(discovery)}
+        click.echo(json.dumps(content, indent=2))
+        return code
+    if found:
+        _print_table(found)
+    _print_skipped(discovery, quiet, verbose)
+    if code:
+        kind = NoImageError if code == NoImageError.exit_code else RefusedError
+        where = paths[0] if len(paths) == 1 else None
+        raise kind("no CT or MR image that can be processed", where=where)
+    return 0
+
+
+def _series(item: SeriesItem, modality: str | None) -> dict[str, Any]:
+    """One series as plain values; its noise is estimated unless `modality` is None."""
+    out: dict[str, Any] = {
+        "path": str(item.path),
+        "kind": item.kind,
+        "modality": item.modality,
+        "label": item.label,
+        "description": item.description,
+        "series_uid": item.series_uid,
+        "series_number": item.number,
+        "shape_zyx": list(item.shape),
+        "spacing_zyx_mm": [round(s, 5) for s in item.spacing],
+        "volumes": item.volumes,
+        "files": len(item.files),
+        "regular": item.regular,
+        "tilt_degrees": round(item.tilt, 3),
+        "made_by_medidiff": item.own_output,
+        "notes": list(item.notes),
+    }
+    if modality is not None:
+        out["modality"], out["noise"] = _noise(item, modality)
+    return out
+
+
+def _noise(item: SeriesItem, modality: str) -> tuple[str, dict[str, Any]]:
+    """The modality that the values tell, and the noise level or why there is none."""
+    from dataclasses import replace
+
+    from medidiff.errors import MedidiffError
+    from medidiff.io import read
+    from medidiff.noise.estimate import estimate
+
+    told: str = item.modality
+    try:
+        volume = read(item)
+        if modality != "auto":
+            unit = "HU" if modality == "ct" else "a.u."
+            volume = replace(volume, modality="CT" if modality == "ct" else "MR", unit=unit)
+        told = volume.modality
+        found = estimate(volume)
+    except MedidiffError as error:
+        return told, {"sigma": None, "problem": str(error)}
+    name = "frequency_lp_cm" if told == "CT" else "zero_fill"
+    frequency = found.kernel_frequency
+    return told, {
+        "sigma": round(found.sigma, 4),
+        "unit": found.unit,
+        "method": found.method,
+        "pixels": found.n_pixels,
+        name: None if frequency is None else round(frequency, 3),
+    }
+
+
+def _skipped(discovery: Discovery) -> list[dict[str, Any]]:
+    from medidiff.batch.skips import skip_groups
+
+    return [
+        {"reason": reason.value, "detail": detail, "files": len(paths), "paths": [str(p) for p in paths]}
+        for reason, detail, paths in skip_groups(discovery.skipped)
+    ]
+
+
+def _code(discovery: Discovery) -> int:
+    from medidiff.batch.skips import nothing_found
+
+    return nothing_found((), discovery.skipped).exit_code
+
+
+def _print_table(found: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("series", "size x,y,z", "mm x,y,z", "noise SD", "remarks"):
+        table.add_column(title, overflow="fold")
+    for s in found:
+        z, y, x = s["shape_zyx"]
+        dz, dy, dx = s["spacing_zyx_mm"]
+        noise = s.get("noise")
+        level = "" if noise is None else "unknown"
+        if noise and noise["sigma"] is not None:
+            level = f"{noise['sigma']:.3g} {noise['unit']}"
+        name = f"{s['modality']} {s['description'] or Path(s['path']).name}"
+        remarks = [*s["notes"]]
+        remarks += ["made by medidiff"] if s["made_by_medidiff"] else []
+        remarks += [noise["problem"]] if noise and "problem" in noise else []
+        cells = (name, f"{x} {y} {z}", f"{dx:.3g} {dy:.3g} {dz:.3g}", level, "; ".join(remarks))
+        table.add_row(*(Text(cell) for cell in cells))
+    console = Console()
+    Console(width=console.width if console.is_terminal else 160).print(table)
+
+
+def _print_skipped(discovery: Discovery, quiet: bool, verbose: bool) -> None:
+    if quiet:
+        return
+    for group in _skipped(discovery):
+        detail = f" ({group['detail']})" if group["detail"] else ""
+        paths = group["paths"] if verbose else group["paths"][:MAX_PATHS]
+        more = ", ..." if len(paths) < group["files"] else ""
+        files = "file" if group["files"] == 1 else "files"
+        click.echo(f"skipped: {group['files']} {files}: {group['reason']}{detail}: {', '.join(paths)}{more}")

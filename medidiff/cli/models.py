@@ -1,0 +1,180 @@
+"""``medidiff models``: list, show, export, verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from medidiff.cli.options import EPILOG, SETTINGS, HelpfulCommand, json_flag, talk_options
+
+if TYPE_CHECKING:
+    from medidiff.models.bundle import Bundle
+
+FORMATS = ("onnx", "openvino")
+
+
+@click.group(epilog=EPILOG, context_settings=SETTINGS, short_help="List, show, export and verify models.")
+def command() -> None:
+    """List, show, export and verify models.
+
+    A model is a folder with its network, its description and its card. Shipped models are known by name;
+    those in $MEDIDIFF_HOME/models are too; any other is given as a path.
+    """
+
+
+@command.command("list", cls=HelpfulCommand, short_help="List the models at hand.")
+@json_flag
+@talk_options
+def list_models(as_json: bool, quiet: bool, verbose: bool) -> int:
+    """List the models at hand, with version, modality and licence."""
+    from medidiff.errors import ModelError
+
+    rows = [_summary(name, folder) for name, folder in _bundles()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return 0
+    if not rows:
+        raise ModelError("There is no model", hint="Reinstall medidiff, or set MEDIDIFF_HOME.")
+    _print_table(rows)
+    return 0
+
+
+@command.command("show", cls=HelpfulCommand, short_help="Show a model's card.")
+@click.argument("name")
+@json_flag
+@talk_options
+def show(name: str, as_json: bool, quiet: bool, verbose: bool) -> int:
+    """Show the card of model NAME (a name of `models list`, or a folder)."""
+    from medidiff.models.store import load
+
+    bundle = load(name)
+    if as_json:
+        click.echo(json.dumps({**_facts(bundle), "card": bundle.card}, indent=2))
+        return 0
+    click.echo(bundle.card.rstrip())
+    return 0
+
+
+@command.command("verify", cls=HelpfulCommand, short_help="Check models against their sha256.")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@talk_options
+def verify_models(names: tuple[str, ...], quiet: bool, verbose: bool) -> int:
+    """Check the files of models against their sha256, and the weights against the network's shape."""
+    from medidiff.errors import ModelError
+    from medidiff.models.store import load, verify
+
+    failures = 0
+    for name in names or [n for n, _ in _bundles()]:
+        try:
+            bundle = load(name)
+            checks = verify(bundle)
+        except ModelError as error:
+            failures += 1
+            click.echo(f"medidiff: error: {error}", err=True)
+            continue
+        if not quiet:
+            click.echo(f"{name}: ok, sha256 {bundle.sha256}")
+            for check in checks if verbose else ():
+                click.echo(f"  {check}")
+    return ModelError.exit_code if failures else 0
+
+
+@command.command("export", cls=HelpfulCommand, short_help="Write a model for other programs.")
+@click.argument("name")
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="onnx", help="Format to write.")
+@click.option(
+    "-o", "--output", "path", type=click.Path(path_type=Path), required=True, metavar="PATH",
+    help="File to write: .onnx, or .xml with a .bin beside it.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@talk_options
+def export(name: str, kind: str, path: Path, overwrite: bool, quiet: bool, verbose: bool) -> int:
+    """Write the network of model NAME as ONNX, or as OpenVINO IR (.xml and .bin, float32)."""
+    from medidiff.errors import UsageError
+    from medidiff.io.atomic import check_target, staged
+    from medidiff.models.store import load
+
+    bundle = load(name)
+    wanted = {"onnx": ".onnx", "openvino": ".xml"}[kind]
+    if path.suffix.lower() != wanted:
+        raise UsageError(f"A file of format {kind} ends in {wanted}", received=path)
+    if kind == "onnx":
+        with staged(path, folder=False, overwrite=overwrite, inputs=()) as new:
+            new.write_bytes(bundle.network)
+        click.echo(str(path))
+        return 0
+    weights = path.with_suffix(".bin")
+    check_target(path, overwrite=overwrite, inputs=())
+    options: dict[str, Any] = {"folder": False, "overwrite": overwrite, "inputs": ()}
+    with staged(weights, extension=".bin", **options) as beside:
+        with staged(path, extension=".xml", **options) as new:
+            _save_ir(bundle, new)
+            new.with_suffix(".bin").replace(beside)
+    click.echo(str(path))
+    click.echo(str(weights))
+    return 0
+
+
+def _save_ir(bundle: Bundle, path: Path) -> None:
+    from medidiff.engines.base import missing
+
+    try:
+        import openvino
+    except ImportError as error:
+        raise missing("openvino", None, error) from error
+    model = openvino.Core().read_model(bundle.network, b"")
+    openvino.save_model(model, str(path), compress_to_fp16=False)
+
+
+def _bundles() -> tuple[tuple[str, Path], ...]:
+    from medidiff.models.store import list_bundles
+
+    return list_bundles()
+
+
+def _facts(bundle: Bundle) -> dict[str, Any]:
+    """What can be said of a bundle in a line."""
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "modality": bundle.modality,
+        "licence": bundle.licence,
+        "attribution": list(bundle.attribution),
+        "sha256": bundle.sha256,
+        "megabytes": round(len(bundle.network) / 1e6, 3),
+        "path": str(bundle.folder),
+    }
+
+
+def _summary(name: str, folder: Path) -> dict[str, Any]:
+    """The facts of a bundle, or why it cannot be used."""
+    from medidiff.errors import ModelError
+    from medidiff.models.store import load
+
+    try:
+        return {**_facts(load(folder.absolute())), "name": name, "problem": None}
+    except ModelError as error:
+        return {"name": name, "path": str(folder), "problem": str(error)}
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("name", "version", "modality", "licence", "MB", "sha256", "path"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        if row["problem"]:
+            cells = [row["name"], "damaged", "", "", "", "", row["problem"]]
+        else:
+            cells = [row["name"], row["version"], row["modality"], row["licence"], f"{row['megabytes']:.2f}"]
+            cells += [row["sha256"][:12], row["path"]]
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console = Console()
+    Console(width=console.width if console.is_terminal else 160).print(table)

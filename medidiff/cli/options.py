@@ -1,0 +1,198 @@
+"""Options that several verbs share, one decorator a family, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NOTICE = "Research use only. Not a medical device."
+EPILOG = NOTICE
+HELP_NAMES = ["-h", "--help"]
+VERBOSE = "medidiff.verbose"
+"""Key of the context's `meta` under which -v is known to the error handler."""
+
+SETTINGS: dict[str, Any] = {
+    "help_option_names": HELP_NAMES,
+    "show_default": True,
+    "max_content_width": 100,
+}
+"""Context settings of every verb."""
+
+MODES = ("mean", "natural", "sample")
+ENGINES = ("auto", "openvino", "onnxruntime", "tensorflow", "tract")
+PRECISIONS = ("auto", "float32", "bfloat16")
+PROGRESS = ("auto", "bar", "jsonl", "none")
+MODALITIES = ("auto", "ct", "mr")
+
+INPUT = click.Path(exists=True, path_type=Path)
+FOLDER = click.Path(path_type=Path)
+
+
+class SigmaType(click.ParamType):  # type: ignore[type-arg]
+    """A noise level: ``auto`` (None), a positive number, or the path of a noise map."""
+
+    name = "auto|VALUE|MAP"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """None, a float or a Path."""
+        if value is None or not isinstance(value, str):
+            return value
+        if value == "auto":
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            if Path(value).exists():
+                return Path(value)
+            self.fail(
+                f"The noise level is auto, a positive number, or an image with the noise SD of every voxel. "
+                f"Received: {value}.", param, ctx,
+            )  # fmt: skip
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"The noise level must be a positive number. Received: {value}.", param, ctx)
+        return number
+
+
+class KernelType(click.ParamType):  # type: ignore[type-arg]
+    """A reconstruction kernel: ``soft``, ``sharp``, or the frequency of half response in lp/cm."""
+
+    name = "soft|sharp|F50"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word, or a float."""
+        if value in ("soft", "sharp") or not isinstance(value, str):
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"A kernel is soft, sharp, or a frequency in lp/cm. Received: {value}.", param, ctx)
+        return number
+
+
+class LevelType(click.ParamType):  # type: ignore[type-arg]
+    """A noise SD to insert: a positive number, or for MR a percentage."""
+
+    name = "VALUE[%]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """``(number, is a percentage)``."""
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        try:
+            number = float(text.removesuffix("%"))
+        except ValueError:
+            number = 0.0
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"A noise SD is a positive number, or as 6% for MR. Received: {value}.", param, ctx)
+        return number, text.endswith("%")
+
+
+class HelpfulCommand(click.Command):
+    """A command whose help ends with the notice."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("epilog", EPILOG)
+        kwargs["context_settings"] = {**SETTINGS, **kwargs.get("context_settings", {})}
+        super().__init__(*args, **kwargs)
+
+
+def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several option decorators as one, in reading order."""
+
+    def apply(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return apply
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    ctx.meta[VERBOSE] = value
+    return value
+
+
+talk_options = _combine(
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    click.option(
+        "-v", "--verbose", is_flag=True, is_eager=True, callback=_remember,
+        help="Say more, with a traceback on unexpected errors.",
+    ),
+)  # fmt: skip
+
+progress_option = click.option(
+    "--progress", type=click.Choice(PROGRESS), default="auto",
+    help="Progress on stderr: a bar, JSON lines for programs, or none. auto: a bar on a terminal.",
+)  # fmt: skip
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+modality_option = click.option(
+    "--modality", type=click.Choice(MODALITIES), default="auto",
+    help="Take the scans as CT or MR, where the files do not tell or tell wrongly.",
+)  # fmt: skip
+
+model_options = _combine(
+    click.option(
+        "--model", default=None, show_default="by modality", metavar="ct|mr|PATH",
+        help="Model name or folder.",
+    ),
+    modality_option,
+)  # fmt: skip
+
+sampler_options = _combine(
+    click.option(
+        "--mode", type=click.Choice(MODES), default="mean",
+        help="mean: for measuring, best PSNR. natural: keeps natural texture. "
+        "sample: draws from the posterior.",
+    ),
+    click.option(
+        "--steps", type=click.IntRange(1), default=None, show_default="mean 1, natural 4, sample 8",
+        help="Network evaluations a slice.",
+    ),
+    click.option(
+        "--samples", type=click.IntRange(1), default=None, show_default="1; 8 with --save-uncertainty",
+        help="Posterior samples to average (mode sample).",
+    ),
+    click.option(
+        "--strength", type=click.FloatRange(0.0, 1.0), default=1.0,
+        help="0 returns the scan, 1 denoises fully.",
+    ),
+    click.option(
+        "--sigma", type=SigmaType(), default=None, show_default="auto", metavar="auto|VALUE|MAP",
+        help="Noise SD in the scan's own unit (CT: HU), a map of it, or auto to estimate it.",
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all random numbers."),
+)  # fmt: skip
+
+machine_options = _combine(
+    click.option("--engine", type=click.Choice(ENGINES), default="auto", help="Inference engine."),
+    click.option(
+        "--threads", type=click.IntRange(1), default=None, show_default="all cores", help="CPU threads."
+    ),
+    click.option(
+        "--precision", type=click.Choice(PRECISIONS), default="auto",
+        help="Arithmetic. auto: bfloat16 where it is fast and was measured to be good enough.",
+    ),
+    click.option(
+        "--tile", type=click.IntRange(64), default=1024,
+        help="Largest tile side in pixels. Smaller needs less memory; the result is the same.",
+    ),
+)  # fmt: skip
+
+output_options = _combine(
+    click.option(
+        "-o", "--output", "out_dir", type=FOLDER, required=True, metavar="OUT", help="Folder of the outputs."
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace earlier outputs. An input is never replaced."),
+    click.option("--keep-private", is_flag=True, help="Copy private DICOM elements."),
+)  # fmt: skip

@@ -1,0 +1,79 @@
+"""``medidiff train``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from medidiff.cli.options import INPUT, HelpfulCommand, progress_option, talk_options
+
+
+@click.command(cls=HelpfulCommand, short_help="Train a model from a configuration file.")
+@click.argument("config_file", metavar="CONFIG.toml", type=INPUT)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run.")
+@progress_option
+@talk_options
+def command(config_file: Path, resume: bool, progress: str, quiet: bool, verbose: bool) -> int:
+    """Train a model as CONFIG.toml says; see configs/ for the released recipes.
+
+    Checkpoints and TensorBoard logs go to the run's folder. Ctrl-C stops after the current step with a
+    checkpoint; --resume goes on as if nothing had happened.
+
+    \b
+    medidiff train configs/ct.toml
+    medidiff train configs/ct.toml --resume
+    """
+    from medidiff.cli.progress import choose, counter, emit
+    from medidiff.errors import EngineError
+    from medidiff.training.config import load
+
+    config = load(config_file)
+    if find_spec("tensorflow") is None:
+        raise EngineError(
+            "Training needs TensorFlow, which is not installed", hint="Run: pip install 'medidiff[train]'"
+        )
+    if config.modality == "ct":
+        from medidiff.training.ct_cache import prepare
+
+        for role in ("train", "val"):
+            with counter(progress, f"noise bases of the {role} slices", None, quiet=quiet) as step:
+                prepare(config, role, partial(_forward, step))
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from medidiff.training.trainer import Trainer
+
+    lines = choose(progress) == "jsonl"
+    total = config.optimiser.steps
+
+    def report(figures: dict[str, float]) -> None:
+        if lines:
+            emit("progress", stage="training", fraction=figures["step"] / total, **figures)
+        elif not quiet:
+            click.echo(f"medidiff: {_line(figures, total)}", err=True)
+
+    trainer = Trainer(config, resume=resume, report=report)
+    final = trainer.run()
+    if not quiet:
+        click.echo(f"medidiff: finished; {_line(final, total)}", err=True)
+    click.echo(str(trainer.folder))
+    return 0
+
+
+def _forward(step: Callable[[int, int], None], done: int) -> None:
+    step(done, 0)
+
+
+def _line(figures: dict[str, float], total: int) -> str:
+    """Figures of a step as a line, with the time left where the speed is known."""
+    words = [f"step {figures['step']:.0f}/{total}"]
+    words += [f"{k} {v:.4g}" for k, v in figures.items() if k not in ("step", "steps_per_second")]
+    speed = figures.get("steps_per_second")
+    if speed:
+        minutes = (total - figures["step"]) / speed / 60
+        words += [f"{speed:.2f} steps/s", f"{minutes:.0f} min left"]
+    return ", ".join(words)
