@@ -96,24 +96,29 @@ def bases(
     p = projector.forward(mu, views, backend) * np.float32(pixel_mm * scale)
     p = np.clip(p, 0.0, MAX_LINE_INTEGRAL)
     if bow_tie:
-        u = (np.arange(p.shape[1]) - (p.shape[1] - 1) / 2.0) * pixel_mm
-        through = 2.0 * np.sqrt(np.maximum(160.0**2 - u**2, 0.0))
-        p = p + (0.8 * MU_WATER * np.maximum(0.0, 320.0 - through)).astype(np.float32)
+        p = p + bow_tie_path(p.shape[1], pixel_mm)
     to_hu = np.float32(1000.0 / (MU_WATER * pixel_mm))
     crop = (slice(top, top + h), slice(left, left + w))
 
     def noise(sd: FloatArray) -> FloatArray:
         sinogram = sd * rng.standard_normal(p.shape, dtype=np.float32)
-        return projector.back_project(sinogram, size, backend)[crop] * to_hu
+        return np.asarray(projector.back_project(sinogram, size, backend)[crop] * to_hu, np.float32)
 
     quantum = np.stack([noise(np.exp(0.5 * p)) for _ in range(realisations)])
     return NoiseBases(quantum, noise(np.exp(p)), float(pixel_mm))
 
 
+def bow_tie_path(count: int, pixel_mm: float) -> FloatArray:
+    """Line integral of the bow-tie filter for a 320 mm cylinder, float32 ``[count]`` over detector bins."""
+    u = (np.arange(count) - (count - 1) / 2.0) * pixel_mm
+    through = 2.0 * np.sqrt(np.maximum(160.0**2 - u**2, 0.0))
+    return np.asarray(0.8 * MU_WATER * np.maximum(0.0, 320.0 - through), np.float32)
+
+
 def mix(bases: NoiseBases, theta: float) -> FloatArray:
     """A further realisation of the quantum base: cos(theta) B1 + sin(theta) B2 keeps the covariance."""
     if len(bases.quantum) < 2:
-        return bases.quantum[0]
+        return np.asarray(bases.quantum[0], np.float32)
     return np.asarray(np.cos(theta) * bases.quantum[0] + np.sin(theta) * bases.quantum[1], np.float32)
 
 
@@ -184,7 +189,8 @@ def starved(
     square[top : top + h, left : left + w] = hu
     mu = np.maximum(0.0, (square + 1000.0) / 1000.0) * np.float32(MU_WATER)
     p = projector.forward(mu, scanner.views, backend) * np.float32(pixel_mm * scanner.scale)
-    counts = dose * scanner.photons
+    path = bow_tie_path(p.shape[1], pixel_mm) if scanner.bow_tie else np.zeros(p.shape[1], np.float32)
+    counts = dose * scanner.photons * np.exp(-path.astype(np.float64))
     detected = rng.poisson(counts * np.exp(-p)) + np.sqrt(scanner.electronic) * rng.standard_normal(p.shape)
     noisy = -np.log(np.maximum(detected, 1.0) / counts)
     error = projector.back_project((noisy - p).astype(np.float32), size, backend)
