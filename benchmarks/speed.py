@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-import peers  # noqa: E402
+import peers
 
 SHAPE = (512, 512)
 ROWS = [

@@ -174,7 +174,7 @@ class _Run:
     ) -> tuple[FloatArray, FloatArray | None]:
         """Mean and variance of posterior draws (one draw: the variance head's variance)."""
         assert self.spectrum is not None
-        source = noise_source(self.spectrum, y.shape, self.volume.pixel_mm)  # type: ignore[arg-type]
+        source = noise_source(self.spectrum, y.shape, self.volume.pixel_mm)
         levels = self._levels("geo", sigma)
         total, square = np.zeros(y.shape), np.zeros(y.shape)
         variance: FloatArray | None = None

@@ -60,9 +60,12 @@ def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
         stacks, sorted by their first slice; the same for every order of `headers`.
     """
     groups: list[list[SliceHeader]] = []
-    for header in sorted(headers, key=lambda h: h.uid):  # UIDs are unique: no file order survives
+    everything = sorted(headers, key=lambda h: h.uid)  # UIDs are unique: no file order survives
+    # Some de-identifiers mint a frame of reference for every slice: then it says nothing about the stack.
+    meaningless = len(everything) > 1 and len({h.frame for h in everything}) == len(everything)
+    for header in everything:
         for group in groups:
-            if _same_grid(group[0], header):
+            if _same_grid(group[0], header, ignore_frame=meaningless):
                 group.append(header)
                 break
         else:
@@ -75,9 +78,11 @@ def _place(header: SliceHeader) -> tuple[float, tuple[str, ...], str]:
     return header.depth, header.order, header.uid
 
 
-def _same_grid(a: SliceHeader, b: SliceHeader) -> bool:
+def _same_grid(a: SliceHeader, b: SliceHeader, *, ignore_frame: bool) -> bool:
     """True where two slices can belong to one stack."""
-    if (a.rows, a.columns, a.frame, a.kind, a.split) != (b.rows, b.columns, b.frame, b.kind, b.split):
+    if (a.rows, a.columns, a.kind, a.split) != (b.rows, b.columns, b.kind, b.split):
+        return False
+    if a.frame != b.frame and not ignore_frame:
         return False
     if not np.allclose(a.spacing, b.spacing, rtol=PIXEL_SPACING_TOLERANCE, atol=0):
         return False
