@@ -35,7 +35,7 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
         if real not in seen:
             seen[real] = path
             files.append((path, root))
-        elif seen[real] != path:
+        elif os.path.abspath(seen[real]) != os.path.abspath(path):
             skipped.append(Skipped(path, Reason.DUPLICATE, f"a link to {seen[real].name}"))
     headers: list[SliceHeader] = []
     items: list[SeriesItem] = []
@@ -172,6 +172,10 @@ def _item(stack: Stack, study_numbers: frozenset[int], split: tuple[str, ...]) -
     notes = [*split, *stack.notes]
     if not first.frame:
         notes.append("no Frame of Reference UID (0020,0052); the output has none either")
+    elif len({s.frame for s in stack.slices}) > 1:
+        notes.append("every slice has a Frame of Reference UID of its own (0020,0052); the output likewise")
+    if first.modality == "MR" and {"P", "PHASE", "PHASE MAP"} & set(first.kind):
+        notes.append("a phase image: its noise is not that of a magnitude image")
     if stack.tilt > 0.1:
         notes.append(f"tilt {stack.tilt:.1f} degrees")
     return SeriesItem(

@@ -80,8 +80,9 @@ def _place(header: SliceHeader) -> tuple[float, tuple[str, ...], str]:
 
 def _same_grid(a: SliceHeader, b: SliceHeader, *, ignore_frame: bool) -> bool:
     """True where two slices can belong to one stack."""
-    if (a.rows, a.columns, a.kind, a.split) != (b.rows, b.columns, b.kind, b.split):
-        return False
+    for name in ("sop_class", "rows", "columns", "kind", "split"):
+        if getattr(a, name) != getattr(b, name):
+            return False
     if a.frame != b.frame and not ignore_frame:
         return False
     if not np.allclose(a.spacing, b.spacing, rtol=PIXEL_SPACING_TOLERANCE, atol=0):

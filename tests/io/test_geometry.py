@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from medidiff.io import discover
 from medidiff.io.dicom_header import SliceHeader, read_header
 from medidiff.io.geometry import stacks
 
@@ -131,6 +132,14 @@ def test_orientation_jitter_is_one_stack_and_a_turn_is_two(tmp_path: Path) -> No
 def test_what_never_shares_a_stack(tmp_path: Path, change: object) -> None:
     make_series(tmp_path, modality="MR", change=change)  # type: ignore[arg-type]
     assert sorted(len(s.slices) for s in stacks(headers(tmp_path))) == [2, 3]
+
+
+def test_a_frame_of_reference_per_slice_says_nothing(tmp_path: Path) -> None:
+    make_series(tmp_path, change=lambda ds, k: setattr(ds, "FrameOfReferenceUID", uid("frame", k)))
+    (stack,) = stacks(headers(tmp_path))
+    assert stack.regular
+    (item,) = discover([tmp_path]).items
+    assert any("of its own" in note for note in item.notes)
 
 
 def test_matrix_size_splits(tmp_path: Path) -> None:
