@@ -262,12 +262,14 @@ class _Run:
     def _real(self, k: int, image: FloatArray) -> FloatArray:
         """Real-world values, with everything the model must not touch put back."""
         original = self.volume.array[k]
-        out = self.intensity.from_model(image)
-        if self.bundle.modality == "mr":
-            out = np.maximum(out, min(0.0, float(np.nanmin(original)) if original.size else 0.0))
         keep = ~self.intensity.valid(original)
         if self.volume.padding is not None:
             keep |= self.volume.padding[k]
+        if keep.all():
+            return original
+        # Noise only widens the range of values: outside of the scan's own range there is nothing to restore,
+        # and within it every value fits the stored type and rescale of the source.
+        out = np.clip(self.intensity.from_model(image), original[~keep].min(), original[~keep].max())
         return np.where(keep, original, out)
 
     def _untouched(self, k: int, values: NDArray[np.float32], fill: float) -> FloatArray:

@@ -109,6 +109,7 @@ def simulate_slice(
         neighbours, _, _ = mr.simulate_pair(clean[[0, 2]], louder, rng)
         noisy[0], noisy[2] = neighbours
     inside = foreground(clean[1])
+    relative = sigma_map[1] / np.float32(params.sigma)
     if rng.random() < 0.15:
         noisy = noisy * inside  # background masked to zero, as skull-stripped or defaced scans come
     return SimulatedSlice(
@@ -118,9 +119,10 @@ def simulate_slice(
         target=target[1],
         sigma=sigma,
         neighbour_sigma=neighbour_sigma,
-        relative_sd=sigma_map[1] / np.float32(params.sigma),
+        relative_sd=relative,
         excess=np.zeros_like(noisy[1]),
-        weight=np.ones_like(noisy[1]),
+        # In units of the local noise power, 2 L sigma^2: else a few noisy places would be all of the loss.
+        weight=1.0 / (params.coils * np.maximum(relative, 0.1) ** 2),
         worth=inside,
         texture=float(np.sqrt(params.zero_fill[0] * params.zero_fill[1])),
         pixel_mm=pixel_mm,

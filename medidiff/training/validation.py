@@ -63,8 +63,8 @@ class Validator:
         told = s.sigma_told[:, None, None]
         estimate = self.precondition.apply(output[..., 0], s.state, told)
         variance = self.precondition.variance(output[..., 1], told)
-        lit = s.weight > 0
-        square = np.where(lit, (estimate - s.target) ** 2 - s.excess, 0.0).sum((1, 2)) / lit.sum((1, 2))
+        weight = s.weight / s.weight.mean((1, 2), keepdims=True)
+        square = (weight * ((estimate - s.target) ** 2 - s.excess)).mean((1, 2))
         noise = s.sigma**2
         figures = {}
         bins = np.clip(np.digitize(s.sigma, self.edges[1:-1]), 0, len(self.edges) - 2)
@@ -75,7 +75,7 @@ class Validator:
             gains.append(-10.0 * np.log10(max(ratio, 1e-6)))
             figures[f"gain_q{b + 1}"] = float(gains[-1])
         figures["gain"] = float(np.mean(gains))
-        predicted = np.where(lit, variance, 0.0).sum((1, 2)) / lit.sum((1, 2))
+        predicted = (weight * variance).mean((1, 2))
         figures["calibration"] = float((predicted / noise).mean() / max((square / noise).mean(), 1e-9))
         return figures, estimate.astype(np.float32)
 
