@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,26 @@ class TrainConfig:
         return asdict(self)
 
 
-def _section(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    """Builds a section, refusing unknown keys with the list of the known ones."""
-    known = {f.name for f in fields(cls)}
-    unknown = sorted(set(values) - known)
-    if unknown:
+def _section(cls: type[Any], values: Any, where: str) -> Any:
+    """Builds a section, refusing unknown keys with the list of the known ones, and values of another kind."""
+    if not isinstance(values, Mapping):
+        raise UsageError("This must be a section of settings", where=where, received=values)
+    known = {f.name: f.default for f in fields(cls)}
+    if unknown := sorted(set(values) - set(known)):
         raise UsageError(
             f"Unknown setting {unknown[0]!r}", where=where, hint=f"Known: {', '.join(sorted(known))}."
         )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    for f in fields(cls):
+        if f.name not in values and f.default is MISSING and f.default_factory is MISSING:
+            raise UsageError(f"The setting {f.name!r} is missing", where=where)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for name, value in values.items():
+        kind = type(known[name])
+        fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+        if known[name] is not MISSING and (not fits or isinstance(value, bool)):
+            like = f"The setting {name!r} is like {known[name]!r}"
+            raise UsageError(like, where=where, received=repr(value))
+    return cls(**values)
 
 
 def load(path: Path) -> TrainConfig:

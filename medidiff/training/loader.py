@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
 import traceback
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -99,15 +100,27 @@ def batches(config: TrainConfig, start: int, source: Source | None = None) -> It
 
 
 def _work(config: TrainConfig, index: int, buffer: Any) -> None:
-    """Fills the queue; an error travels as text."""
+    """Fills the queue; an error travels as text. Ends with the trainer, however that ended."""
+    # Ctrl-C reaches the whole group of processes; the trainer needs one more batch to stop cleanly.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         source = open_source(config)
-        while True:
-            buffer.put(make_chunk(config, source, index))
+        while _put(buffer, make_chunk(config, source, index)):
             index += 1
-    except KeyboardInterrupt:
-        return
     except MedidiffError as error:
-        buffer.put(str(error))
+        _put(buffer, str(error))
     except Exception:
-        buffer.put(traceback.format_exc())
+        _put(buffer, traceback.format_exc())
+
+
+def _put(buffer: Any, item: Any) -> bool:
+    """Puts an item into the queue, waiting for room; False if nobody is left to take it."""
+    parent = multiprocessing.parent_process()
+    while True:
+        try:
+            buffer.put(item, timeout=5.0)
+            return True
+        except queue.Full:
+            if parent is not None and not parent.is_alive():
+                buffer.cancel_join_thread()
+                return False
