@@ -15,7 +15,7 @@ from medidiff.volume import BoolArray, FloatArray, Volume
 MAX_SLICES = 40  # looked at, evenly spread; the others are interpolated
 # The kernel is the same in the whole series, and structure can only lower the estimate of its frequency.
 KERNEL_QUANTILE = 0.65
-FEW_FLAT_PATCHES, LOW_SNR = 1.5, 2.0
+FEW_FLAT_PATCHES, TEXTURE, LOW_SNR = 1.5, 0.2, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,8 @@ def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         for k, plane in enumerate(stack)
     ]
     air = estimate_mr.air_noise(stack, padding)
-    factor = float(np.sqrt(np.prod(texture.interpolation_factor(stack))))
+    zero_fill = texture.interpolation_factor(stack)
+    factor = float(np.sqrt(zero_fill[0] * zero_fill[1]))
     seen = [s for s in slices if s is not None]
     if seen:
         structure = float(np.median([s.structure for s in seen]))
@@ -103,7 +104,9 @@ def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         found = np.array([np.nan if s is None else s.sigma for s in slices])
         pixels = np.array([0 if s is None else s.n_pixels for s in slices])
         sigma, per_slice = _combine(found, pixels, shown, volume)
-        few_flat = structure > FEW_FLAT_PATCHES
+        # A Rayleigh background below the tissue is a g-map, or structure that passed for noise.
+        white = float(np.median([s.whiteness(zero_fill) for s in seen]))
+        few_flat = structure > FEW_FLAT_PATCHES or white < TEXTURE
         if air is None or not (snr < LOW_SNR or (few_flat and sigma > 1.25 * air.sigma)):
             method = "flat patches of tissue, Rician correction"
             return NoiseEstimate(sigma, per_slice, method, int(pixels.sum()), volume.unit, factor)

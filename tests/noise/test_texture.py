@@ -1,0 +1,83 @@
+"""Noise texture: kernel frequency, zero-fill factor and local SD map against known noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from noise_phantoms import BODY_KERNEL, SHARP_KERNEL, ct_body, ct_noise, mr_head, mr_volume
+from scipy import ndimage
+
+from medidiff.noise.estimate_ct import clean_hu, soft_tissue
+from medidiff.noise.estimate_mr import foreground
+from medidiff.noise.mr import MRNoise, g_map, simulate
+from medidiff.noise.spectrum import Kernel, hann_patches, noise_power_spectrum
+from medidiff.noise.texture import interpolation_factor, kernel_frequency, local_sd_map
+
+
+@pytest.mark.parametrize(
+    "kernel", [Kernel(3.5, 5.0), BODY_KERNEL, SHARP_KERNEL], ids=["soft", "body", "sharp"]
+)
+@pytest.mark.parametrize("sigma", [15.0, 60.0])
+def test_kernel_frequency_is_that_of_the_noise_alone(
+    kernel: Kernel, sigma: float, rng: np.random.Generator
+) -> None:
+    shape, pixel_mm = (384, 384), 0.75
+    noise = ct_noise(shape, pixel_mm, rng, kernel)
+    true = noise_power_spectrum(hann_patches(noise), pixel_mm).mean_frequency
+    image = clean_hu(ct_body(shape) + sigma * noise)
+    assert kernel_frequency(image, pixel_mm, soft_tissue(image)) == pytest.approx(true, rel=0.07)
+
+
+def test_no_kernel_frequency_without_flat_tissue() -> None:
+    assert kernel_frequency(np.zeros((128, 128), np.float32), 0.8, np.zeros((128, 128), bool)) is None
+    assert kernel_frequency(np.zeros((16, 16), np.float32), 0.8, np.ones((16, 16), bool)) is None
+    assert kernel_frequency(np.zeros((128, 128), np.float32), 0.8, np.ones((128, 128), bool)) is None
+
+
+@pytest.mark.parametrize("zero_fill", [(1.0, 1.0), (1.25, 1.5), (2.0, 1.0), (1.5, 2.0)])
+@pytest.mark.parametrize("sigma", [0.03, 0.08])
+def test_interpolation_factor(zero_fill: tuple[float, float], sigma: float, rng: np.random.Generator) -> None:
+    noisy, _ = simulate(mr_head(), MRNoise(sigma, zero_fill=zero_fill), rng)
+    assert interpolation_factor(noisy[None]) == pytest.approx(zero_fill, rel=0.05)
+
+
+def test_real_haste_is_interpolated_along_its_phase_axis(shared_data: Path) -> None:
+    scan = mr_volume(shared_data / "mr/train/fetal_haste/sub-01_run-1_T2w.nii.gz", 5)
+    y, x = interpolation_factor(scan.array)
+    assert x == pytest.approx(1.5, abs=0.1)
+    assert 1.0 <= y < 1.2
+
+
+def test_tiny_images_have_no_interpolation_factor() -> None:
+    assert interpolation_factor(np.ones((1, 20, 20), dtype=np.float32)) == (1.0, 1.0)
+
+
+def test_local_sd_map_of_ct_follows_the_noise_and_not_the_edges(rng: np.random.Generator) -> None:
+    body = ct_body()
+    depth = ndimage.distance_transform_edt(body > -500)
+    true = (0.5 + depth / depth.max()).astype(np.float32)
+    image = clean_hu(body + 25 * true * ct_noise(body.shape, 0.8, rng))
+    mask = soft_tissue(image)
+    found = local_sd_map(image, mask)
+    assert np.corrcoef(found[mask], true[mask])[0, 1] > 0.85
+    ratio = np.log(found / true)[mask]
+    assert np.std(ratio) < 0.15
+    assert np.median(found[mask]) == pytest.approx(1, abs=0.1)
+
+
+def test_local_sd_map_of_mr_follows_the_g_map() -> None:
+    clean = np.stack([mr_head()])
+    g = g_map(clean.shape[1:], 1.5, 1, np.random.default_rng(11))
+    noisy, sigma_map = simulate(clean, MRNoise(0.06, g_strength=1.5, g_modes=1), np.random.default_rng(11))
+    assert np.corrcoef(g.ravel(), sigma_map.ravel())[0, 1] == pytest.approx(1)
+    inside = foreground(noisy[0])
+    found = local_sd_map(noisy[0], inside)
+    assert np.corrcoef(found[inside], sigma_map[0][inside])[0, 1] > 0.8
+
+
+def test_local_sd_map_is_one_where_there_is_nothing_to_measure() -> None:
+    image = np.zeros((64, 48), dtype=np.float32)
+    assert np.all(local_sd_map(image, np.zeros(image.shape, bool)) == 1)
+    assert np.all(local_sd_map(image, np.ones(image.shape, bool)) == 1)
