@@ -70,7 +70,7 @@ def load(folder: Path, name: str = FILE) -> Checkpoint:
     """
     path = folder / name
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             meta = json.loads(arrays["meta"].tobytes())
             parts = {
                 part: [arrays[k] for k in sorted(k for k in arrays.files if k.startswith(f"{part}/"))]

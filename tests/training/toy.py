@@ -18,12 +18,12 @@ class ToySource:
     """Smooth random pictures (SD 0.5) under white noise: a network has only to learn to average.
 
     Attributes:
-        sigma: noise SD, network units.
+        sigma: lowest and highest noise SD, network units.
         size: side of a slice.
         target_noise: SD of noise in the target, told as excess.
     """
 
-    sigma: float = 0.2
+    sigma: tuple[float, float] = (0.15, 0.3)
     size: int = 48
     target_noise: float = 0.0
 
@@ -31,15 +31,16 @@ class ToySource:
         shape = (self.size, self.size)
         smooth = ndimage.gaussian_filter(rng.standard_normal(shape), 6.0, mode="wrap")
         x = (0.5 * smooth / smooth.std()).astype(np.float32)
-        planes = x + self.sigma * rng.standard_normal((3, *shape)).astype(np.float32)
+        sigma = float(np.exp(rng.uniform(*np.log(self.sigma))))
+        planes = x + sigma * rng.standard_normal((3, *shape)).astype(np.float32)
         ones = np.ones(shape, np.float32)
         return SimulatedSlice(
             state=planes[1],
             previous=planes[0],
             following=planes[2],
             target=x + self.target_noise * rng.standard_normal(shape).astype(np.float32),
-            sigma=self.sigma,
-            neighbour_sigma=self.sigma,
+            sigma=sigma,
+            neighbour_sigma=sigma,
             relative_sd=ones,
             excess=self.target_noise**2 * ones,
             weight=ones,

@@ -1,0 +1,148 @@
+"""Release: from a checkpoint to a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.errors import UsageError
+from medidiff.models import store
+from medidiff.models.bundle import Bundle, Trained
+from medidiff.models.export import to_onnx, weights_of
+from medidiff.training import checkpoint as checkpoints
+from medidiff.training.calibration import UncertaintyTable
+from medidiff.training.checkpoint import Checkpoint
+from medidiff.training.config import TrainConfig
+
+FILES = {"best": "best.npz", "last": checkpoints.FILE}
+
+ZERO_FILL = (1.0, 2.0)
+"""Interpolation factors that the MR simulator draws."""
+
+
+def release(
+    config: TrainConfig,
+    folder: Path,
+    which: Literal["best", "last"] = "best",
+    *,
+    out: Path,
+    card: str,
+    trained: Trained,
+    version: str,
+    licence: str,
+    attribution: Sequence[str],
+    uncertainty: UncertaintyTable = (),
+    precision: Mapping[str, str] | None = None,
+    half: bool = False,
+    overwrite: bool = False,
+) -> Bundle:
+    """Makes a bundle of the averaged weights of a checkpoint.
+
+    Args:
+        config: the run.
+        folder: of its checkpoints.
+        which: the best validated checkpoint, or the last.
+        out: folder of the bundle.
+        card: model card, Markdown.
+        trained: ranges, see `trained_ranges`.
+        version: of the weights.
+        licence: SPDX name of the licence of the weights.
+        attribution: credits that travel with the weights.
+        uncertainty: of `medidiff.training.calibration.calibrate`.
+        precision: arithmetic per engine that was measured to be good enough.
+        half: store the weights as float16.
+        overwrite: replace a bundle that is there.
+
+    Returns:
+        The bundle as read back from `out`.
+
+    Raises:
+        ModelError: there is no such checkpoint, or it is damaged.
+        UsageError: the checkpoint is of another network.
+        OutputError: `out` exists and `overwrite` is False.
+    """
+    saved = checkpoints.load(folder, FILES[which])
+    bundle = Bundle(
+        name=config.name,
+        version=version,
+        modality=config.modality,
+        config=config.network,
+        sigma_data=config.sigma_data,
+        trained=trained,
+        network=to_onnx(config.network, averaged_weights(config, saved), half=half),
+        uncertainty=tuple(uncertainty),
+        precision=dict(precision or {}),
+        licence=licence,
+        attribution=tuple(attribution),
+        card=card,
+    )
+    return store.save(bundle, out, overwrite=overwrite)
+
+
+def averaged_weights(config: TrainConfig, saved: Checkpoint) -> dict[str, NDArray[np.float32]]:
+    """Moving average of the weights by Keras variable path.
+
+    Raises:
+        UsageError: the checkpoint is of another network or has another sigma_data.
+    """
+    from medidiff.models.unet import build
+
+    expected = json.loads(json.dumps(config.to_dict()))
+    for name in ("network", "sigma_data", "modality"):
+        if json.loads(json.dumps(saved.config[name])) != expected[name]:
+            raise UsageError(
+                f"The checkpoint is of another run: its {name} differs", received=saved.config[name]
+            )
+    model = build(config.network)
+    for variable, value in zip(model.trainable_variables, saved.average, strict=True):
+        variable.assign(value)
+    return weights_of(model)
+
+
+def trained_ranges(config: TrainConfig, pixel_mm: Sequence[float], seed: int = 0) -> Trained:
+    """What a run covers, for the bundle.
+
+    Args:
+        config: the run.
+        pixel_mm: pixel sizes of its training slices, see `pixel_sizes`.
+        seed: of the kernels that are drawn to find their range.
+    """
+    scale = 500.0 if config.modality == "ct" else 1.0
+    levels = (config.data.low_sigma / scale, config.data.sigma[1] / scale)
+    sizes = (float(min(pixel_mm)), float(max(pixel_mm)))
+    return Trained(levels, _kernel_range(sizes, seed) if config.modality == "ct" else ZERO_FILL, sizes)
+
+
+def pixel_sizes(config: TrainConfig) -> list[float]:
+    """Pixel size in mm of every training slice (CT: of the cache) or stack (MR)."""
+    if config.modality == "mr":
+        from medidiff.training.mr_source import MRSource
+
+        return [s.pixel_mm for s in MRSource(config).stacks]
+    from medidiff.training import ct_cache
+
+    sizes = []
+    for path in sorted((ct_cache.folder(config) / "train").glob("[!.]*.npz")):
+        with np.load(path, allow_pickle=False) as item:  # reads this one member, not the pictures
+            sizes.append(float(item["pixel_mm"]))
+    if not sizes:
+        raise UsageError("The CT noise cache is empty", where=ct_cache.folder(config))
+    return sizes
+
+
+def _kernel_range(pixel_mm: tuple[float, float], seed: int) -> tuple[float, float]:
+    """Mean noise frequency in lp/cm of the kernels in training, 1st to 99th percentile."""
+    from medidiff.noise.spectrum import Spectrum, draw_kernel
+
+    rng = np.random.default_rng(seed)
+    means = []
+    for size in pixel_mm:
+        f = np.linspace(0.0, 5.0 / size, 400, dtype=np.float32)
+        means += [Spectrum(f, f * draw_kernel(rng).response(f) ** 2).mean_frequency for _ in range(300)]
+    low, high = np.percentile(means, [1, 99])
+    return float(low), float(high)
