@@ -5,7 +5,7 @@
 and becomes ``report.json``.
 """
 
-from medidiff.batch.account import Account, Outcome, write_report
+from medidiff.batch.account import Account, Outcome, check_report, write_report
 from medidiff.batch.planning import Entry, Plan, Request, plan
 from medidiff.batch.pool import Pool
 from medidiff.batch.running import Observer, run
@@ -13,5 +13,5 @@ from medidiff.batch.skips import nothing_found, skip_groups
 
 __all__ = [
     "Account", "Entry", "Observer", "Outcome", "Plan", "Pool", "Request",
-    "nothing_found", "plan", "run", "skip_groups", "write_report",
+    "check_report", "nothing_found", "plan", "run", "skip_groups", "write_report",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from medidiff import __version__
 from medidiff.batch.planning import Plan
 from medidiff.batch.pool import Pool
-from medidiff.batch.skips import NO_IMAGE, skip_groups
+from medidiff.batch.skips import DAMAGED, NO_IMAGE, skip_groups
 from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, OutputError, RefusedError
 from medidiff.io import SeriesItem
 from medidiff.io.atomic import staged
@@ -24,6 +25,8 @@ Status = Literal["denoised", "skipped", "refused", "failed", "cancelled"]
 NOTICE = "Research use only. Not a medical device."
 FORMAT = 1
 PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "openvino", "onnxruntime", "tensorflow")
+OTHER_NAMES = {"tensorflow": "tensorflow-cpu"}
+"""Distributions that hold the same package."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +119,14 @@ class Account:
 
     @property
     def exit_code(self) -> int:
-        """0 all done; 4 some not; 5 all refused; 6 cancelled; otherwise what all failures share."""
+        """0 all done; 4 some not, or files damaged; 5 all refused; 6 cancelled; else what failures share."""
         if self.cancelled:
             return CancelledError.exit_code
         if not self.outcomes:
             return RefusedError.exit_code
         bad = {o.exit_code for o in self.outcomes if o.status not in ("denoised", "skipped")}
         if not bad:
-            return 0
+            return 4 if any(s.reason in DAMAGED for s in self.plan.discovery.skipped) else 0
         return bad.pop() if len(bad) == 1 and not self.count("denoised") else 4
 
     def as_dict(self, pool: Pool) -> dict[str, Any]:
@@ -162,9 +165,7 @@ class Account:
                 }
                 for b in pool.bundles
             ],
-            "engines": [
-                {"name": e.name, "device": e.device, "precision": e.precision} for e in pool.engines
-            ],
+            "engines": [{"name": e.name, "device": e.device, "precision": e.precision} for e in pool.engines],
             "series": [o.as_dict() for o in self.outcomes],
             "skipped_files": [
                 {
@@ -188,10 +189,10 @@ def versions() -> dict[str, str | None]:
     """Versions of medidiff, Python and the libraries that shape the result; None where absent."""
     found: dict[str, str | None] = {"medidiff": __version__, "python": platform.python_version()}
     for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
+        found[name] = None
+        for distribution in (name, OTHER_NAMES.get(name, name)):
+            with suppress(PackageNotFoundError):
+                found[name] = found[name] or version(distribution)
     return found
 
 
@@ -206,20 +207,25 @@ def write_report(content: Mapping[str, Any], path: Path, *, overwrite: bool) -> 
     Raises:
         OutputError: a foreign file is in the way, or the file cannot be written.
     """
+    check_report(path)
     if path.exists() and not overwrite:
-        _check_ours(path)
         k = 1
         while (kept := path.with_name(f"{path.stem}-{k}{path.suffix}")).exists():
             k += 1
         path.rename(kept)
-    elif path.exists():
-        _check_ours(path)
     with staged(path, folder=False, overwrite=True, inputs=()) as new:
         new.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
-def _check_ours(path: Path) -> None:
+def check_report(path: Path) -> None:
+    """Makes sure that no file of somebody else is where the report goes.
+
+    Raises:
+        OutputError: there is one.
+    """
+    if not path.exists():
+        return
     try:
         ours = json.loads(path.read_text(encoding="utf-8")).get("tool") == "medidiff"
     except (OSError, ValueError, AttributeError):
@@ -227,5 +233,5 @@ def _check_ours(path: Path) -> None:
     if not ours:
         raise OutputError(
             "is not a report of medidiff and stays as it is", where=path,
-            hint="Choose another output folder (-o).",
+            hint="Choose another place.",
         )  # fmt: skip

@@ -15,6 +15,7 @@ from medidiff.denoise import Settings
 from medidiff.errors import MedidiffError, OutputError, RefusedError, UsageError
 from medidiff.io import Discovery, SeriesItem, discover, planned_output, read
 from medidiff.io.atomic import check_target, reported
+from medidiff.io.names import image_stem
 from medidiff.volume import Modality, Volume
 
 Decision = Literal["planned", "skipped", "refused"]
@@ -130,8 +131,15 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
     ):
         raise error
     sigma_map = None if request.sigma_map is None else read_one(request.sigma_map, "The noise map")
-    entries = tuple(_decide(item, request, pool) for item in discovery.items)
-    return Plan(request, discovery, entries, sigma_map)
+    old = [item for item in discovery.items if earlier_output(item, request.paths, request.out_dir)]
+    replaceable = frozenset(path for item in old for path in _files(item))
+    entries = [
+        Entry(item, "skipped", "medidiff made this image in an earlier run", item.modality)
+        if item in old
+        else _decide(replace(item, inputs=item.inputs - replaceable), request, pool)
+        for item in discovery.items
+    ]
+    return Plan(request, discovery, tuple(entries), sigma_map)
 
 
 def check_folder(out_dir: Path) -> None:
@@ -194,8 +202,20 @@ def earlier_output(item: SeriesItem, request_paths: Sequence[Path], out_dir: Pat
         return False
     inside = out_dir.resolve() in item.path.resolve().parents
     named = any(item.path.resolve() == path.resolve() for path in request_paths)
-    simulated = SIMULATED.search(item.description if item.kind == "dicom" else item.path.name)
-    return not named and (inside or simulated is None)
+    return not named and (inside or not simulated(item))
+
+
+def simulated(item: SeriesItem) -> bool:
+    """True for an image that `medidiff simulate` made."""
+    return SIMULATED.search(item.description if item.kind == "dicom" else item.path.name) is not None
+
+
+def _files(item: SeriesItem) -> list[Path]:
+    """The files of an image with the sidecar that its writer made."""
+    files = [path.resolve() for path in item.files]
+    if item.kind == "nifti":
+        files += [path.with_name(f"{image_stem(path)}.json") for path in files]
+    return files
 
 
 def _check_model(request: Request, pool: Pool) -> None:
@@ -213,8 +233,6 @@ def _check_model(request: Request, pool: Pool) -> None:
 def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
     """The entry of one series."""
     outputs = {s: planned_output(item, request.out_dir, s) for s in request.suffixes}
-    if earlier_output(item, request.paths, request.out_dir):
-        return Entry(item, "skipped", "medidiff made this image in an earlier run", item.modality)
     modality: Modality = item.modality
     if request.modality != "auto":
         modality = "CT" if request.modality == "ct" else "MR"
@@ -231,7 +249,7 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
             check_target(path, overwrite=request.overwrite, inputs=item.inputs)
     except (RefusedError, OutputError) as error:
         return Entry(item, "refused", str(error), modality, outputs=outputs)
-    notes = ("medidiff made this image already",) if item.own_output else ()
+    notes = ("medidiff made this image already",) if item.own_output and not simulated(item) else ()
     return Entry(item, "planned", "", modality, name, outputs, (*item.notes, *notes))
 
 

@@ -15,6 +15,9 @@ NO_IMAGE = {
 }  # fmt: skip
 """Reasons that mean "no image here"; any other means "an image, but refused"."""
 
+DAMAGED = {Reason.UNREADABLE, Reason.DAMAGED_HEADER, Reason.NO_PIXELS, Reason.TRUNCATED}
+"""Reasons that mean "part of the data is lost": a run beside such a file is not a complete one."""
+
 SHOWN_REASONS = 3
 
 

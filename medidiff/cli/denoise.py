@@ -56,8 +56,8 @@ def command(
     medidiff denoise ct.nii.gz -o out --modality ct --mode natural
     medidiff denoise scans/ -o out --mode sample --samples 8 --save-uncertainty
 
-    Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed, 5 all refused,
-    6 cancelled, 7 model or engine not available, 8 out of memory.
+    Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed or files are damaged,
+    5 all refused, 6 cancelled, 7 model or engine not available, 8 out of memory.
     """
     from medidiff import batch
     from medidiff.cli.cancel import Cancellation
@@ -69,6 +69,8 @@ def command(
     try:
         pool = batch.Pool(options["engine"], EngineSettings(options["threads"], options["precision"]))
         request = _request(scans, out_dir, options)
+        report = report or out_dir / "report.json"
+        batch.check_report(report)
         with Cancellation(stdin=progress == "jsonl") as cancelled:
             plan = batch.plan(request, pool, _searching(out.searching, cancelled))
             if plan.entries:
@@ -77,8 +79,7 @@ def command(
                 return _dry_run(plan, out)
             account = batch.run(plan, pool, out, cancelled)
         if not dry_run and (not account.cancelled or account.count("denoised")):
-            path = report or out_dir / "report.json"
-            batch.write_report(account.as_dict(pool), path, overwrite=request.overwrite)
+            batch.write_report(account.as_dict(pool), report, overwrite=request.overwrite)
         if plan.refusal is not None:
             raise plan.refusal
     except MedidiffError as error:

@@ -123,7 +123,7 @@ def _print(facts: dict[str, Any]) -> None:
     """For people, on stdout."""
 
     def row(name: str, text: object) -> None:
-        click.echo(f"{name:<12} {text}")
+        click.echo(f"{name:<14} {text}")
 
     for name, number in facts["versions"].items():
         row(name, number or "not installed")

@@ -53,11 +53,14 @@ def command(
     \b
     medidiff evaluate --reference clean/ --test noisy/ --test out/4_Abdomen_12345678
     """
+    from medidiff.batch.account import check_report
     from medidiff.batch.planning import read_one
     from medidiff.cli.messages import located
     from medidiff.errors import GeometryError
     from medidiff.evaluation import Protocol, compare
 
+    if json_file is not None and str(json_file) != "-":
+        check_report(json_file)
     truth = _taken(read_one(reference, "The reference"), modality)
     protocol = Protocol.for_volume(truth, window, data_range)
     results: list[tuple[Path, Comparison]] = []
@@ -81,8 +84,7 @@ def command(
     if json_file is not None:
         from medidiff.io.atomic import staged
 
-        inputs = {p.resolve() for p in (reference, *tests)}
-        with staged(json_file, folder=False, overwrite=True, inputs=inputs) as new:
+        with staged(json_file, folder=False, overwrite=True, inputs=()) as new:
             new.write_text(text, encoding="utf-8")
     return 0
 

@@ -48,7 +48,7 @@ class SigmaType(click.ParamType):  # type: ignore[type-arg]
         try:
             number = float(value)
         except ValueError:
-            if Path(value).exists():
+            if value and Path(value).exists():
                 return Path(value)
             self.fail(
                 f"The noise level is auto, a positive number, or an image with the noise SD of every voxel. "

@@ -141,5 +141,3 @@ def _check_sigma(sigma: float) -> None:
 def _check_cancelled(cancelled: Callable[[], bool] | None) -> None:
     if cancelled is not None and cancelled():
         raise CancelledError("Cancelled; nothing was written")
-
-

@@ -1,0 +1,49 @@
+"""Small scans for the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+SMALL = (64, 64)
+
+
+def body(slices: int = 4, shape: tuple[int, int] = SMALL, sd: float = 20.0, seed: int = 3) -> np.ndarray:
+    """HU of a disc of soft tissue in air with white noise, int16 ``[z, y, x]``."""
+    rng = np.random.default_rng(seed)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    inside = np.hypot(y - shape[0] / 2, x - shape[1] / 2) < 0.42 * min(shape)
+    clean = np.where(inside, 40.0, -1000.0)
+    noisy = clean + sd * inside * rng.standard_normal((slices, *shape))
+    return np.rint(noisy).astype(np.int16)
+
+
+def ct_series(folder: Path, slices: int = 4, shape: tuple[int, int] = SMALL, **knobs: object) -> Path:
+    """A small CT series; gives its folder."""
+    from dicom_series import make_series
+
+    stored = knobs.pop("stored", None)
+    make_series(folder, stored=body(slices, shape) if stored is None else stored, slices=slices, **knobs)
+    return folder
+
+
+def mr_nifti(path: Path, shape: tuple[int, int, int] = (48, 40, 3), seed: int = 5) -> Path:
+    """A small float32 MR volume with Rician noise; gives its path."""
+    import nibabel as nib
+
+    rng = np.random.default_rng(seed)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    clean = np.where(np.hypot(y - shape[0] / 2, x - shape[1] / 2) < 0.4 * min(shape[:2]), 500.0, 0.0)[
+        ..., None
+    ]
+    real, other = 20.0 * rng.standard_normal((2, *shape))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(np.hypot(clean + real, other).astype(np.float32), np.diag([-1.0, -1.0, 3.0, 1.0]))
+    nib.save(image, path)
+    return path
+
+
+def tree(folder: Path) -> list[str]:
+    """Every file and folder below a folder."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*")) if folder.exists() else []

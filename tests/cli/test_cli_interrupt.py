@@ -1,0 +1,141 @@
+"""Runs as processes: signals, a program that takes back its word, full and read-only file systems."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cli_scans import ct_series, tree
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A tmpfs; skips where this may not be done."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def start(args: list[str], environment: dict[str, str], **options: object) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "medidiff", *args], env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def events(text: str) -> list[dict]:
+    prefix = "@medidiff "
+    return [json.loads(line[len(prefix) :]) for line in text.splitlines() if line.startswith(prefix)]
+
+
+def long_run(tmp_path: Path, model_home: Path) -> list[str]:
+    """A command line that takes a minute."""
+    source = ct_series(tmp_path / "in", slices=30, shape=(256, 256))
+    return [
+        "denoise", str(source), "-o", str(tmp_path / "out"), "--model", str(model_home / "models" / "ct"),
+        "--sigma", "20", "--mode", "sample", "--steps", "20", "--samples", "20", "--progress", "jsonl", "--threads", "1",
+    ]  # fmt: skip
+
+
+def until_denoising(process: subprocess.Popen) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if '"fraction"' in line:
+            return
+    raise AssertionError("the run ended before it denoised a slice")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, "cancel", "close"], ids=str)
+def test_a_stopped_run_leaves_nothing(
+    tmp_path: Path, environment: dict[str, str], model_home: Path, how: signal.Signals | str
+) -> None:
+    pipe = {"stdin": subprocess.PIPE if isinstance(how, str) else subprocess.DEVNULL}
+    process = start(long_run(tmp_path, model_home), environment, **pipe)
+    try:
+        until_denoising(process)
+        asked = time.monotonic()
+        if how == "cancel":
+            assert process.stdin is not None
+            process.stdin.write("cancel\n")
+            process.stdin.flush()
+        elif how == "close":
+            assert process.stdin is not None
+            process.stdin.close()
+            process.stdin = None
+        else:
+            process.send_signal(how)
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - asked < 20
+    finally:
+        process.kill()
+    assert process.returncode == 6
+    assert out == ""
+    assert "Traceback" not in err
+    assert [e["code"] for e in events(err) if e["event"] == "error"] == ["cancelled"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_events_for_programs(tmp_path: Path, environment: dict[str, str], model_home: Path) -> None:
+    source = ct_series(tmp_path / "in")
+    args = [
+        "denoise", str(source), "-o", str(tmp_path / "out"), "--model", str(model_home / "models" / "ct"),
+        "--sigma", "20", "--progress", "jsonl",
+    ]  # fmt: skip
+    process = start(args, environment, stdin=subprocess.DEVNULL)  # no pipe: its end does not cancel
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    told = events(err)
+    names = [e["event"] for e in told]
+    assert names[0] == "hello"
+    assert told[0]["protocol"] == 1
+    assert names[-1] == "done"
+    assert told[-1]["exit_code"] == 0
+    begin = next(e for e in told if e["event"] == "start")
+    assert begin["shape"] == [4, 64, 64]
+    assert begin["licence"] == "Apache-2.0"
+    fractions = [e["fraction"] for e in told if "fraction" in e]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    result = next(e for e in told if e["event"] == "result")
+    assert result["path"] == out.strip()
+    assert names.index("start") < names.index("result")
+
+
+def test_an_error_is_an_event_too(tmp_path: Path, environment: dict[str, str]) -> None:
+    process = start(
+        ["denoise", str(tmp_path), "-o", str(tmp_path / "out"), "--progress", "jsonl"], environment,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert [e["code"] for e in events(err) if e["event"] == "error"] == ["no_image"]
+
+
+def test_a_full_disk(run: Callable, tmp_path: Path) -> None:
+    source = ct_series(tmp_path / "in", slices=30, shape=(256, 256))
+    with mounted(tmp_path / "small", "size=1m") as small:
+        ran = run("denoise", source, "-o", small / "out", "--strength", "0")
+        assert ran.code == 1
+        assert "the disk is full" in ran.sentence
+        assert tree(small) in (["out", "out/report.json"], [])
+
+
+def test_a_read_only_file_system(run: Callable, tmp_path: Path) -> None:
+    source = ct_series(tmp_path / "in")
+    with mounted(tmp_path / "locked", "size=1m,ro") as locked:
+        ran = run("denoise", source, "-o", locked / "out", "--strength", "0")
+        assert ran.code == 1
+        assert "read-only" in ran.sentence

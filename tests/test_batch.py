@@ -1,0 +1,178 @@
+"""Batch: the account of a run and its exit code, the report file, what is taken as what."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medidiff.batch import (
+    Account,
+    Outcome,
+    Plan,
+    Request,
+    check_report,
+    nothing_found,
+    skip_groups,
+    write_report,
+)
+from medidiff.batch.planning import check_folder, earlier_output, taken_as
+from medidiff.errors import (
+    EngineError,
+    MedidiffError,
+    NoImageError,
+    OutputError,
+    PixelError,
+    RefusedError,
+    UsageError,
+)
+from medidiff.io import Discovery, Reason, SeriesItem, Skipped
+from medidiff.volume import Volume
+
+NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
+
+
+def item(path: str = "/in/a.nii", **fields: object) -> SeriesItem:
+    values: dict[str, object] = {
+        "path": Path(path), "kind": "nifti", "files": (Path(path),), "modality": "CT", "description": "a",
+        "name": "a", "shape": (3, 4, 5), "spacing": (1.0, 1.0, 1.0),
+    }  # fmt: skip
+    return SeriesItem(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def account(*outcomes: Outcome, skipped: tuple[Skipped, ...] = (), cancelled: bool = False) -> Account:
+    request = Request((Path("/in"),), Path("/out"))
+    plan = Plan(request, Discovery(tuple(o.item for o in outcomes), skipped), ())
+    return Account(plan, outcomes, NOW, 1.0, cancelled)
+
+
+DONE = Outcome(item(), "denoised")
+SKIPPED = Outcome(item(), "skipped", "an earlier output")
+REFUSED = Outcome(item(), "refused", "is PET")
+BROKEN = Outcome(item(), "failed", "disk", error=OutputError("disk"))
+MEMORY = Outcome(item(), "failed", "memory", error=MemoryError())
+ENGINE = Outcome(item(), "failed", "engine", error=EngineError("no engine"))
+BUG = Outcome(item(), "failed", "bug", error=ZeroDivisionError())
+UNDECODABLE = Outcome(item(), "refused", "pixels", error=PixelError("pixels"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ([DONE], 0), ([DONE, SKIPPED], 0), ([SKIPPED], 0),
+        ([DONE, REFUSED], 4), ([DONE, BROKEN], 4), ([DONE, MEMORY], 4), ([REFUSED, BROKEN], 4),
+        ([REFUSED], 5), ([REFUSED, UNDECODABLE, SKIPPED], 5), ([], 5),
+        ([BROKEN], 1), ([BUG], 1), ([BROKEN, BUG], 1), ([ENGINE], 7), ([MEMORY], 8), ([MEMORY, MEMORY], 8),
+    ],
+)  # fmt: skip
+def test_exit_code_of_a_run(outcomes: list[Outcome], code: int) -> None:
+    assert account(*outcomes).exit_code == code
+    assert account(*outcomes, cancelled=True).exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [(Reason.TRUNCATED, 4), (Reason.DAMAGED_HEADER, 4), (Reason.LOCALIZER, 0), (Reason.SIDECAR, 0)],
+)
+def test_lost_data_is_told_by_the_exit_code(reason: Reason, code: int) -> None:
+    assert account(DONE, skipped=(Skipped(Path("/in/x"), reason),)).exit_code == code
+
+
+def test_nothing_found_tells_no_image_from_refused() -> None:
+    text, colour = (
+        Skipped(Path("/in/a.txt"), Reason.NOT_AN_IMAGE),
+        Skipped(Path("/in/b"), Reason.COLOUR, "RGB"),
+    )
+    empty = nothing_found([Path("/in")], [])
+    assert isinstance(empty, NoImageError)
+    assert isinstance(nothing_found([Path("/in")], [text]), NoImageError)
+    both = nothing_found([Path("/in")], [text, colour])
+    assert isinstance(both, RefusedError)
+    assert "1 file: a colour image" in str(both)
+    assert "not an image" not in str(both)
+    assert str(nothing_found([Path("/in")], [colour])) == "/in/b: cannot be processed: a colour image (RGB)."
+
+
+def test_skipped_files_are_grouped() -> None:
+    skipped = [Skipped(Path(f"/in/{k}"), Reason.SIDECAR if k else Reason.COLOUR) for k in range(4)]
+    groups = skip_groups(skipped)
+    assert [(reason, len(paths)) for reason, _, paths in groups] == [(Reason.SIDECAR, 3), (Reason.COLOUR, 1)]
+
+
+def test_an_earlier_report_is_kept_unless_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "report.json"
+    for k in range(3):
+        write_report({"tool": "medidiff", "run": k}, path, overwrite=False)
+    kept = {p.name: json.loads(p.read_text())["run"] for p in path.parent.iterdir()}
+    assert kept == {"report.json": 2, "report-1.json": 0, "report-2.json": 1}
+    write_report({"tool": "medidiff", "run": 9}, path, overwrite=True)
+    kept = {p.name: json.loads(p.read_text())["run"] for p in path.parent.iterdir()}
+    assert kept == {"report.json": 9, "report-1.json": 0, "report-2.json": 1}
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "not json", '{"tool": "other"}'])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_foreign_file_is_no_report(tmp_path: Path, text: str, overwrite: bool) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(OutputError, match="not a report"):
+        check_report(path)
+    with pytest.raises(OutputError, match="not a report"):
+        write_report({"tool": "medidiff"}, path, overwrite=overwrite)
+    assert path.read_text() == text
+
+
+def test_the_report_is_json_and_names_every_series() -> None:
+    from medidiff.batch import Pool
+
+    content = account(DONE, REFUSED, skipped=(Skipped(Path("/in/x"), Reason.COLOUR, "RGB"),)).as_dict(Pool())
+    assert json.loads(json.dumps(content)) == content
+    assert [s["status"] for s in content["series"]] == ["denoised", "refused"]
+    assert content["skipped_files"] == [
+        {"reason": "a colour image", "detail": "RGB", "image": True, "files": 1, "paths": ["/in/x"]}
+    ]
+    assert content["versions"]["numpy"] == np.__version__
+
+
+def test_the_output_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="a file is where"):
+        check_folder(tmp_path / "file" / "b")
+    with pytest.raises(UsageError, match="folder"):
+        check_folder(tmp_path / "out.nrrd")
+
+
+def test_which_of_our_own_images_count_as_earlier_outputs() -> None:
+    own = {"own_output": True}
+    denoised, made = item("/in/a_desc-denoised.nii", **own), item("/in/a_desc-dose25.nii", **own)
+    assert not earlier_output(item(), [Path("/in")], Path("/out"))
+    assert earlier_output(denoised, [Path("/in")], Path("/out"))
+    assert not earlier_output(denoised, [denoised.path], Path("/out"))  # named by the user
+    assert not earlier_output(made, [Path("/in")], Path("/out"))  # simulated: there to be denoised
+    assert earlier_output(made, [Path("/in")], Path("/in"))
+    dicom = {"kind": "dicom", "own_output": True}
+    assert earlier_output(
+        item("/in/4", description="Chest medidiff denoised (research)", **dicom), [], Path("/o")
+    )
+    assert not earlier_output(
+        item("/in/4", description="Chest medidiff dose25 (research)", **dicom), [], Path("/o")
+    )
+
+
+def test_a_modality_brings_its_unit() -> None:
+    volume = Volume(np.zeros((1, 2, 2), np.float32), np.eye(4))
+    assert taken_as(volume, "CT").unit == "HU"
+    assert taken_as(taken_as(volume, "CT"), "MR").unit == "a.u."
+    assert taken_as(volume, "OT") is volume
+
+
+def test_every_exit_code_has_a_word() -> None:
+    from medidiff.cli.progress import CODES
+
+    codes = {c.exit_code for c in [MedidiffError, *MedidiffError.__subclasses__()]}
+    assert codes | {4} == set(CODES)
