@@ -46,7 +46,8 @@ def long_run(tmp_path: Path, model_home: Path) -> list[str]:
     source = ct_series(tmp_path / "in", slices=30, shape=(256, 256))
     return [
         "denoise", str(source), "-o", str(tmp_path / "out"), "--model", str(model_home / "models" / "ct"),
-        "--sigma", "20", "--mode", "sample", "--steps", "20", "--samples", "20", "--progress", "jsonl", "--threads", "1",
+        "--sigma", "20", "--mode", "sample", "--steps", "20", "--samples", "20", "--progress", "jsonl",
+        "--threads", "1",
     ]  # fmt: skip
 
 
