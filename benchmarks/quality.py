@@ -3,7 +3,7 @@
     python benchmarks/quality.py ct [--bundle ct] [--slices 5] [--json FILE]
     python benchmarks/quality.py mr
 
-CT: noise is inserted in the projection domain (540 views, fresh seeds) into slices of the `val` patients
+CT: noise is inserted in the projection domain (360 views, fresh seeds) into slices of the `val` patients
 down to a fraction of their dose. The slices are themselves noisy (their own level is printed): against
 such a reference no estimate of the clean image can gain more than 10 log10((1-a)/a) dB (a: dose fraction),
 so that `mean_ref` = (1-a) D + a y, the estimate of the noisy reference, is the figure to compare, and
@@ -95,7 +95,7 @@ def _ct_doses(
         for i in where:
             rng = np.random.default_rng([SEED, int(i), len(hu)])
             # Binned slices play small patients at the original pixel size, as in training.
-            bases = ct.bases(hu[i], volume.pixel_mm, rng, views=540, scale=2.0 if binned else 1.0)
+            bases = ct.bases(hu[i], volume.pixel_mm, rng, views=360, scale=2.0 if binned else 1.0)
             noises.append(ct.combine(bases, 0.25, ct.Scanner(kernel=Kernel())))
         for dose in DOSES:
             inserted = own * float(np.sqrt((1.0 - dose) / dose)) if not binned else own / float(np.sqrt(dose))

@@ -73,4 +73,4 @@ def vector(condition: Condition) -> NDArray[np.float32]:
         float(condition.previous),
         float(condition.following),
     ]
-    return np.concatenate([np.cos(k * u), np.sin(k * u), rest]).astype(np.float32)
+    return np.asarray(np.concatenate([np.cos(k * u), np.sin(k * u), rest]), np.float32)

@@ -28,7 +28,7 @@ def radial_frequency(shape: Sequence[int], pixel_mm: float | tuple[float, float]
     dy, dx = (pixel_mm, pixel_mm) if isinstance(pixel_mm, (int, float)) else pixel_mm
     fy = np.fft.fftfreq(shape[0], dy / 10.0)[:, None]
     fx = np.fft.rfftfreq(shape[1], dx / 10.0)[None, :]
-    return np.hypot(fy, fx).astype(np.float32)
+    return np.asarray(np.hypot(fy, fx), np.float32)
 
 
 @dataclass(frozen=True)
