@@ -29,6 +29,7 @@ def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
         1 to `MAX_STEP`; 1 where there is too little flat tissue to tell.
     """
     from medidiff.noise import ct
+    from medidiff.noise.estimate_ct import clean_hu
 
     count = len(slices)
     if count < 3:
@@ -40,7 +41,7 @@ def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
         if k not in details:
             from scipy import ndimage
 
-            hu = np.nan_to_num(slices[k])
+            hu = clean_hu(slices[k])
             residual = hu - ndimage.gaussian_filter(hu, 2.0)
             sd = np.sqrt(np.maximum(ndimage.uniform_filter(residual * residual, 9), 0.0))
             flat = ct.soft_tissue(hu)

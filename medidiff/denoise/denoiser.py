@@ -43,7 +43,7 @@ class Result:
         uncertainty: SD per voxel in real-world units ``[z, y, x]``, or None.
         sigma: noise SD that was used, real-world units; 0 where nothing had to be known.
         sigma_text: the same for people, with its origin.
-        evaluations: network evaluations per slice.
+        evaluations: network evaluations per slice, at most (slices with hardly any noise take one).
         notes: what a user should know about this result.
     """
 
@@ -120,6 +120,7 @@ class _Run:
         self.noise = NoiseModel.of(volume, settings.sigma, self.bundle.modality)
         ct = self.bundle.modality == "ct"
         self.step = independent_step(volume.array, volume.padding) if ct else 1
+        self.spent = 0
         self.spectrum: Spectrum | None = None
         if settings.mode == "sample":
             self.spectrum = self._texture()
@@ -143,7 +144,7 @@ class _Run:
             sd,
             sigma=self.noise.sigma,
             sigma_text=self.noise.text,
-            evaluations=self.settings.evaluations * self.settings.draws,
+            evaluations=self.spent,
             notes=self._notes(),
         )
 
@@ -157,9 +158,11 @@ class _Run:
         if settings.mode == "mean":
             found = samplers.mean(denoised, y, process)
             image, variance = found.image, found.variance
+            self.spent = max(self.spent, found.evaluations)
         elif settings.mode == "natural":
             found = samplers.natural(denoised, y, process, self._levels("quad", sigma))
             image, variance = self._calm(found.image, found.mean, sigma), found.variance
+            self.spent = max(self.spent, found.evaluations)
         else:
             image, variance = self._draws(k, y, sigma, process, denoised)
         if settings.mode != "sample" or settings.draws == 1:
@@ -185,6 +188,7 @@ class _Run:
             total += image
             square += image.astype(np.float64) ** 2
             variance = found.variance
+            self.spent = max(self.spent, found.evaluations * self.settings.draws)
         mean = total / self.settings.draws
         if self.settings.draws > 1:
             spread = (square - self.settings.draws * mean**2) / (self.settings.draws - 1)
@@ -266,7 +270,7 @@ class _Run:
         if self.volume.padding is not None:
             keep |= self.volume.padding[k]
         if keep.all():
-            return original
+            return np.asarray(original, np.float32)
         # Noise only widens the range of values: outside of the scan's own range there is nothing to restore,
         # and within it every value fits the stored type and rescale of the source.
         out = np.clip(self.intensity.from_model(image), original[~keep].min(), original[~keep].max())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class NoiseModel:
             NoiseLevelError: nothing to estimate from.
         """
         unit = volume.unit
+        # A volume of unknown modality is what the model is for; the estimators go by the modality.
+        volume = replace(volume, modality="CT" if modality == "ct" else "MR")
         if isinstance(given, np.ndarray):
             if given.shape != volume.array.shape:
                 raise UsageError(

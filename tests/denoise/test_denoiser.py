@@ -1,0 +1,388 @@
+"""The denoiser with engines of closed form: what comes out, what is untouched, what the network is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes import SIGMA, Averaging, PixelWiener, bundle, c_out, c_skip, ct_volume, hu, z
+from networks import TINY, tiny_bundle
+from scipy import ndimage
+
+from medidiff.denoise import MODES, Denoiser, Settings
+from medidiff.diffusion import schedules
+from medidiff.engines import EngineSettings
+from medidiff.errors import CancelledError, ModelError, NoiseLevelError, UsageError
+from medidiff.models.bundle import Trained
+from medidiff.models.conditioning import Condition, vector
+from medidiff.noise.estimate import estimate
+from medidiff.volume import Volume
+
+pytest.importorskip("onnx", reason="onnx is not installed")
+T = SIGMA / 500
+
+
+def run(volume: Volume, engine: object | None = None, **settings: object):  # type: ignore[no-untyped-def]
+    settings = {"sigma": SIGMA, **settings}
+    return Denoiser(bundle(), engine or PixelWiener()).run(volume, Settings(**settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_strength_zero_is_the_scan_bit_for_bit(mode: str) -> None:
+    volume = ct_volume()
+    volume.array[1, 3, 4] = np.nan
+    volume.array[2, 5, 6] = 40000.0
+    engine = PixelWiener()
+    result = run(volume, engine, mode=mode, strength=0.0)
+    assert result.volume.array.tobytes() == volume.array.tobytes()
+    assert not engine.calls
+
+
+def test_mean_is_the_networks_estimate() -> None:
+    volume = ct_volume()
+    result = run(volume)
+    np.testing.assert_allclose(result.volume.array, hu(c_skip(T) * z(volume.array)), atol=2e-3)
+    assert result.evaluations == 1
+    assert result.sigma == SIGMA
+    assert "given" in result.sigma_text
+    assert "HU" in result.sigma_text
+    np.testing.assert_array_equal(result.volume.affine, volume.affine)
+
+
+@pytest.mark.parametrize("mode", ["mean", "natural"])
+@pytest.mark.parametrize("strength", [0.25, 0.8])
+def test_strength_blends_linearly(mode: str, strength: float) -> None:
+    volume = ct_volume()
+    full = run(volume, mode=mode).volume.array
+    part = run(volume, mode=mode, strength=strength).volume.array
+    np.testing.assert_allclose(part, strength * full + (1 - strength) * volume.array, atol=2e-3)
+
+
+def test_natural_follows_the_ode() -> None:
+    """x <- D + (t'/t)(x - D) with D = c_skip(t) x: a product of known factors."""
+    volume = ct_volume()
+    gain = 1.0
+    levels = [T * tau for tau in schedules.quad(4)]
+    for t, t_next in zip(levels, levels[1:], strict=False):
+        gain *= c_skip(t) + t_next / t * (1 - c_skip(t))
+    out = run(volume, mode="natural").volume.array
+    np.testing.assert_allclose(out, hu(gain * z(volume.array)), atol=5e-3)
+    # It keeps more of what the mean takes away.
+    assert c_skip(T) < gain < 1
+
+
+def test_padding_nan_and_foreign_values_are_untouched() -> None:
+    volume = ct_volume()
+    array = volume.array
+    array[0, 10, 10:14] = [np.nan, np.inf, -np.inf, -2000.0]
+    array[1, 20, 20] = 3071.5
+    array[3] = np.nan
+    padding = np.zeros(array.shape, bool)
+    padding[2, :, 50:] = True
+    array[2, :, 50:] = -1024.0
+    given = replace(volume, padding=padding)
+    for mode in MODES:
+        result = run(given, mode=mode, uncertainty=True, samples=2 if mode == "sample" else None)
+        out, sd = result.volume.array, result.uncertainty
+        kept = padding | ~((array >= -1024) & (array <= 3071))
+        assert out[kept].tobytes() == array[kept].tobytes()
+        assert np.isfinite(out[~kept]).all()
+        assert (out[~kept] != array[~kept]).mean() > 0.99
+        assert not sd[kept].any()
+        assert (sd[~kept] > 0).all()
+
+
+def test_values_stay_within_the_range_of_the_scan() -> None:
+    class Loud(PixelWiener):
+        def __call__(self, planes: np.ndarray, condition: np.ndarray) -> np.ndarray:
+            return super().__call__(planes, condition) + 50.0
+
+    volume = ct_volume()
+    out = run(volume, Loud()).volume.array
+    for k, plane in enumerate(volume.array):
+        assert out[k].max() == plane.max()
+        assert out[k].min() >= plane.min()
+
+
+def test_uncertainty_is_the_calibrated_sd_of_the_variance_head() -> None:
+    volume = ct_volume()
+    calibrated = bundle(uncertainty=((0.01, 1.0), (1.0, 2.0)))
+    denoiser = Denoiser(calibrated, PixelWiener(h=-1.0))  # type: ignore[arg-type]
+    result = denoiser.run(volume, Settings(sigma=SIGMA, uncertainty=True))
+    # ln 0.1 lies half way between ln 0.01 and ln 1.
+    np.testing.assert_allclose(result.uncertainty, 500 * 1.5 * c_out(T) * np.exp(-0.5), rtol=1e-4)
+    assert run(volume).uncertainty is None
+
+
+def test_samples_scatter_by_the_posterior_variance() -> None:
+    """For D = c_skip x the posterior variance is c_out^2; eight steps keep most of it (science notes)."""
+    volume = ct_volume((2, 64, 64))
+    result = run(volume, mode="sample", samples=6, uncertainty=True)
+    share = np.mean(result.uncertainty.astype(float) ** 2) / (500 * c_out(T)) ** 2
+    assert 0.8 < share < 1.02
+    single = [run(volume, mode="sample", seed=s).volume.array for s in (0, 1, 2)]
+    mean = hu(c_skip(T) * z(volume.array))
+    # A draw is the mean plus noise; two draws differ by twice the variance.
+    assert np.std(single[0] - single[1]) == pytest.approx(np.sqrt(2 * share) * 500 * c_out(T), rel=0.05)
+    assert np.mean(single[0] - mean) == pytest.approx(0, abs=3)
+
+
+def test_seed_decides_the_sample_and_nothing_else() -> None:
+    volume = ct_volume((2, 48, 48))
+
+    def bytes_of(mode: str, seed: int) -> bytes:
+        return bytes(run(volume, Averaging(), mode=mode, seed=seed).volume.array.tobytes())
+
+    assert bytes_of("sample", 3) == bytes_of("sample", 3)
+    assert bytes_of("sample", 3) != bytes_of("sample", 4)
+    assert bytes_of("natural", 3) == bytes_of("natural", 4)
+    # Slices and draws have their own noise.
+    twin = replace(volume, array=np.stack([volume.array[0]] * 2), adjacent=np.array([False]))
+    out = run(twin, mode="sample").volume.array
+    assert np.std(out[0] - out[1]) > 1
+
+
+def test_slices_go_through_one_by_one() -> None:
+    """Streaming: every call holds one slice, and a slice is finished before the next begins."""
+    volume = ct_volume((5, 48, 48))
+    engine = PixelWiener()
+    seen: list[tuple[int, int, int]] = []
+    denoiser = Denoiser(bundle(), engine)  # type: ignore[arg-type]
+    settings = Settings(mode="natural", sigma=SIGMA)
+    denoiser.run(volume, settings, progress=lambda k, n: seen.append((k, n, len(engine.calls))))
+    assert seen == [(k, 5, 4 * k) for k in (1, 2, 3, 4, 5)]
+    assert {planes.shape for planes, _ in engine.calls} == {(1, 4, 48, 48)}
+    for k in range(5):
+        np.testing.assert_allclose(
+            engine.calls[4 * k][0][0, 0] * np.hypot(T, 0.9), z(volume.array[k]), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "per_slice"),
+    [
+        ({"mode": "mean"}, 1),
+        ({"mode": "natural"}, 4),
+        ({"mode": "natural", "steps": 3}, 3),
+        ({"mode": "sample"}, 8),
+        ({"mode": "sample", "samples": 3, "steps": 4}, 12),
+        ({"mode": "sample", "uncertainty": True}, 64),
+        ({"mode": "natural", "sigma": 1.9}, 1),
+    ],
+    ids=str,
+)
+def test_number_of_network_evaluations(settings: dict[str, object], per_slice: int) -> None:
+    """As asked; one where there is too little noise for several. `sample` looks at the texture first."""
+    engine = PixelWiener()
+    result = run(ct_volume((3, 40, 40)), engine, **settings)
+    texture = 3 if settings["mode"] == "sample" else 0
+    assert len(engine.calls) == 3 * per_slice + texture
+    assert result.evaluations == per_slice
+
+
+def flat_slices(values: list[float], adjacent: list[bool] | None = None) -> Volume:
+    """Slices that are told apart by their value, with independent noise."""
+    volume = ct_volume((len(values), 48, 48))
+    noise = volume.array - volume.array.mean((1, 2), keepdims=True)
+    array = np.asarray(values, np.float32)[:, None, None] + 0.2 * noise
+    return replace(
+        volume, array=array.astype(np.float32), adjacent=None if adjacent is None else np.asarray(adjacent)
+    )
+
+
+def contexts(volume: Volume, **settings: object) -> list[tuple[float | None, float | None]]:
+    """Mean HU of the context slices that the network saw for each slice, None where it saw none."""
+    engine = PixelWiener()
+    run(volume, engine, **settings)
+    seen = []
+    for planes, condition in engine.calls:
+        flags = condition[0, -2:]
+        means = [
+            float(hu(planes[0, i] * np.hypot(T, 0.9)).mean()) if planes[0, i].any() else None for i in (1, 2)
+        ]
+        assert [m is not None for m in means] == flags.astype(bool).tolist()
+        seen.append((means[0], means[1]))
+    return seen
+
+
+def test_context_is_the_adjacent_slices_in_order() -> None:
+    values = [0.0, 100.0, 200.0, 300.0]
+    assert contexts(flat_slices(values)) == [
+        (None, pytest.approx(100, abs=1)),
+        (pytest.approx(0, abs=1), pytest.approx(200, abs=1)),
+        (pytest.approx(100, abs=1), pytest.approx(300, abs=1)),
+        (pytest.approx(200, abs=1), None),
+    ]
+    gap = contexts(flat_slices(values, [True, False, True]))
+    assert [(a is None, b is None) for a, b in gap] == [(True, False), (False, True)] * 2
+    assert contexts(flat_slices([50.0])) == [(None, None)]
+
+
+def test_overlapping_slices_take_context_from_further_away() -> None:
+    rng = np.random.default_rng(1)
+    fine = 40 + 70 * rng.standard_normal((7, 96, 96))
+    array = (0.5 * (fine[1:] + fine[:-1])).astype(np.float32)
+    engine = PixelWiener()
+    result = run(replace(ct_volume(), array=array), engine)
+    assert any("overlap" in n for n in result.notes)
+    flags = [tuple(c[0, -2:].astype(bool)) for _, c in engine.calls]
+    assert flags == [(False, True)] * 2 + [(True, True)] * 2 + [(True, False)] * 2
+    np.testing.assert_allclose(hu(engine.calls[2][0][0, 1] * np.hypot(T, 0.9)), array[0], atol=0.01)
+    assert not any("overlap" in n for n in run(ct_volume((4, 96, 96))).notes)
+
+
+def test_the_network_is_told_level_texture_and_context() -> None:
+    volume = ct_volume((3, 96, 96))
+    texture = estimate(volume).kernel_frequency
+    assert texture is not None
+    engine = PixelWiener()
+    run(volume, engine, mode="natural")
+    for tau, (planes, condition) in zip(schedules.quad(4), engine.calls[4:8], strict=False):
+        told = Condition(T * tau, texture, 0.8, "ct", 1 / tau, previous=True, following=True)
+        np.testing.assert_allclose(condition[0], vector(told), atol=1e-5)
+        # Neighbours keep the scan's own noise; only their scale follows the level.
+        np.testing.assert_allclose(planes[0, 1] * np.hypot(T * tau, 0.9), z(volume.array[0]), atol=1e-5)
+        assert not planes[0, 3].any()
+
+
+def test_sigma_map_sets_level_and_relative_map() -> None:
+    volume = ct_volume((2, 48, 48))
+    sigma = np.ones(volume.array.shape, np.float32) * np.array([40, 80], np.float32)[:, None, None]
+    sigma[:, :, :24] *= 0.5
+    engine = PixelWiener()
+    result = run(volume, engine, sigma=sigma)
+    for k, level in enumerate((40, 80)):
+        rms = level * np.sqrt((1 + 0.25) / 2)
+        planes, condition = engine.calls[k]
+        np.testing.assert_allclose(np.exp(planes[0, 3]), sigma[k] / rms, rtol=1e-4)
+        np.testing.assert_allclose(
+            result.volume.array[k], hu(c_skip(rms / 500) * z(volume.array[k])), atol=5e-3
+        )
+        assert condition[0, 0] == pytest.approx(vector(Condition(rms / 500))[0], abs=1e-4)
+    assert "map" in result.sigma_text
+    with pytest.raises(UsageError, match="another shape"):
+        run(volume, sigma=sigma[:1])
+
+
+def test_a_level_outside_the_training_is_held_and_told() -> None:
+    volume = ct_volume((2, 40, 40))
+    result = run(volume, sigma=400.0)
+    low, high = bundle().trained.sigma
+    np.testing.assert_allclose(result.volume.array, hu(c_skip(high) * z(volume.array)), atol=5e-3)
+    assert any("outside the trained range" in n for n in result.notes)
+    assert not run(volume).notes
+    coarse = replace(volume, affine=np.diag([2.5, 2.5, 3.0, 1.0]))
+    assert any("pixel size 2.5" in n for n in run(coarse).notes)
+
+
+def test_noise_level_is_estimated_when_not_given() -> None:
+    volume = ct_volume((3, 128, 128))
+    result = run(volume, sigma=None)
+    assert result.sigma == pytest.approx(SIGMA, rel=0.1)
+    assert "auto" in result.sigma_text
+    # Unknown modality: the model decides how the scan is read, the estimator included.
+    unknown = run(replace(volume, modality="OT"), sigma=None)
+    assert unknown.sigma == result.sigma
+    np.testing.assert_array_equal(unknown.volume.array, result.volume.array)
+    with pytest.raises(NoiseLevelError):
+        run(replace(volume, array=np.full((2, 64, 64), -1000, np.float32)), sigma=None)
+
+
+def test_cancelling_stops_before_the_next_slice() -> None:
+    volume = ct_volume((4, 40, 40))
+    engine = PixelWiener()
+    with pytest.raises(CancelledError):
+        Denoiser(bundle(), engine).run(  # type: ignore[arg-type]
+            volume, Settings(sigma=SIGMA), cancelled=lambda: len(engine.calls) >= 2
+        )
+    assert len(engine.calls) == 2
+
+
+@pytest.mark.parametrize(("modality", "scan"), [("ct", "MR"), ("mr", "CT"), ("ct", "PT"), ("mr", "PT")])
+def test_a_model_refuses_other_modalities(modality: str, scan: str) -> None:
+    with pytest.raises(ModelError, match=modality.upper()):
+        Denoiser(bundle(modality), PixelWiener()).run(ct_volume(modality=scan), Settings(sigma=5.0))  # type: ignore[arg-type]
+
+
+def test_input_is_never_changed() -> None:
+    volume = ct_volume()
+    volume.array[0, 8, 8] = np.nan
+    before = volume.array.tobytes()
+    for mode in MODES:
+        out = run(volume, mode=mode).volume.array
+        assert not np.shares_memory(out, volume.array)
+    assert volume.array.tobytes() == before
+
+
+def mr_volume(sigma: float = 20.0) -> Volume:
+    rng = np.random.default_rng(3)
+    signal = np.zeros((2, 96, 96))
+    signal[:, 20:76, 20:76] = 1000.0
+    signal[:, 40:50, 40:50] = 600.0
+    real, imaginary = sigma * rng.standard_normal((2, *signal.shape))
+    noisy = np.hypot(signal + real, imaginary)
+    return Volume(noisy.astype(np.float32), np.diag([1.0, 1.0, 3.0, 1.0]), "MR", "a.u.")
+
+
+def test_mr_scales_by_the_volume_and_calms_down_in_the_background() -> None:
+    """Multi-step states below SNR 2 are no magnitude images: there, the posterior mean is returned."""
+    volume = mr_volume()
+    model = bundle("mr", trained=Trained((0.002, 0.2), (1.0, 2.0), (0.5, 2.0)))
+    scale = model.intensity(volume).scale
+    t = 20.0 / scale
+    out = {
+        mode: Denoiser(model, PixelWiener()).run(volume, Settings(mode=mode, sigma=20.0)).volume.array  # type: ignore[arg-type]
+        for mode in ("mean", "natural")
+    }
+    lowest = volume.array.min((1, 2), keepdims=True)
+    np.testing.assert_allclose(out["mean"], np.maximum(c_skip(t) * volume.array, lowest), rtol=1e-5)
+    quiet = volume.array * c_skip(t) < 2 * 20.0
+    strong = volume.array * c_skip(t) > 4 * 20.0
+    np.testing.assert_array_equal(out["natural"][quiet], out["mean"][quiet])
+    assert (out["natural"][strong] > out["mean"][strong]).all()
+
+
+@pytest.mark.parametrize("mode", ["mean", "natural"])
+def test_tiles_do_not_show(mode: str) -> None:
+    """A real network of random weights: 64-pixel tiles equal the whole slice, with an odd size to boot."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    from medidiff.engines.openvino import OpenVINOEngine
+
+    model = tiny_bundle(TINY)
+    engine = OpenVINOEngine(model, EngineSettings(1, "float32"))
+    array = ndimage.gaussian_filter(ct_volume((2, 171, 150)).array, (0, 0.7, 0.7))
+    volume = replace(ct_volume(), array=array)
+    results = [
+        Denoiser(model, engine).run(volume, Settings(mode=mode, sigma=SIGMA, tile=tile, uncertainty=True))
+        for tile in (64, 1024)
+    ]
+    whole = results[1].volume.array
+    assert np.abs(whole - array).mean() > 1.0
+    # 1e-4 in network units is 0.05 HU.
+    np.testing.assert_allclose(results[0].volume.array, whole, atol=0.05)
+    np.testing.assert_allclose(results[0].uncertainty, results[1].uncertainty, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"mode": "best"}, "mean, natural, sample"),
+        ({"mode": "mean", "steps": 4}, "one step"),
+        ({"mode": "natural", "steps": 0}, "at least 1"),
+        ({"mode": "natural", "samples": 3}, "mode sample"),
+        ({"mode": "sample", "samples": 0}, "at least 1"),
+        ({"strength": 1.5}, "between 0 and 1"),
+        ({"strength": float("nan")}, "between 0 and 1"),
+        ({"sigma": -3.0}, "positive"),
+        ({"sigma": float("inf")}, "positive"),
+        ({"sigma": np.zeros((2, 2, 2), np.float32)}, "noise map"),
+        ({"sigma": np.full((2, 2, 2), np.nan, np.float32)}, "noise map"),
+        ({"seed": -1}, "seed"),
+        ({"tile": 8}, "64"),
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Settings(**settings)  # type: ignore[arg-type]
