@@ -42,11 +42,11 @@ def events(text: str) -> list[dict]:
 
 
 def long_run(tmp_path: Path, model_home: Path) -> list[str]:
-    """A command line that takes a minute."""
+    """A command line that takes long enough to be stopped, in slices that do not."""
     source = ct_series(tmp_path / "in", slices=30, shape=(256, 256))
     return [
         "denoise", str(source), "-o", str(tmp_path / "out"), "--model", str(model_home / "models" / "ct"),
-        "--sigma", "20", "--mode", "sample", "--steps", "20", "--samples", "20", "--progress", "jsonl",
+        "--sigma", "20", "--mode", "sample", "--steps", "8", "--samples", "4", "--progress", "jsonl",
         "--threads", "1",
     ]  # fmt: skip
 
