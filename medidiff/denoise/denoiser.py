@@ -22,11 +22,14 @@ from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
 from medidiff.models.conditioning import Condition, vector
 from medidiff.noise.spectrum import Spectrum
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import BoolArray, FloatArray, Volume
 
 LOW_SNR, FULL_SNR = 2.0, 4.0
 """MR: below the first the multi-step state is no magnitude image of its level (Rician floor), above the
 second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
+
+NOISE_BELOW, MAX_BELOW = 4.0, 1.2
+"""Values below the model's range by up to so many noise SDs (and network units: 600 HU) are noisy image."""
 
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
@@ -265,10 +268,7 @@ class _Run:
 
     def _real(self, k: int, image: FloatArray) -> FloatArray:
         """Real-world values, with everything the model must not touch put back."""
-        original = self.volume.array[k]
-        keep = ~self.intensity.valid(original)
-        if self.volume.padding is not None:
-            keep |= self.volume.padding[k]
+        original, keep = self.volume.array[k], self._keep(k)
         if keep.all():
             return np.asarray(original, np.float32)
         # Noise only widens the range of values: outside of the scan's own range there is nothing to restore,
@@ -278,10 +278,21 @@ class _Run:
 
     def _untouched(self, k: int, values: NDArray[np.float32], fill: float) -> FloatArray:
         """Values, and `fill` where the scan was not touched."""
-        keep = ~self.intensity.valid(self.volume.array[k])
+        return np.where(self._keep(k), np.float32(fill), values)
+
+    def _keep(self, k: int) -> BoolArray:
+        """True where the scan must come back untouched: padding, NaN, values outside the model's range.
+
+        Where a scanner does not clip, noise carries air below the range (-1024 HU); such pixels are image
+        and are denoised, else they would stay as black specks. Padding values lie further below.
+        """
+        original = self.volume.array[k]
+        margin = min(NOISE_BELOW * self.noise.of_slice(k), MAX_BELOW * self.intensity.scale)
+        below = (original < self.intensity.low) & (original >= self.intensity.low - margin)
+        keep = ~(self.intensity.valid(original) | below)
         if self.volume.padding is not None:
             keep |= self.volume.padding[k]
-        return np.where(keep, np.float32(fill), values)
+        return np.asarray(keep, np.bool_)
 
     def _notes(self) -> tuple[str, ...]:
         """Where this scan lies outside of what the model was trained on."""

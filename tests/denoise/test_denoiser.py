@@ -386,3 +386,18 @@ def test_tiles_do_not_show(mode: str) -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         Settings(**settings)  # type: ignore[arg-type]
+
+
+def test_air_below_the_range_is_noisy_image_padding_is_not() -> None:
+    """A scanner that does not clip stores air noise below -1024 HU; left alone it would be black specks."""
+    volume = ct_volume()
+    volume.array[0, 10, 10:12] = [-1024.0 - 3.0 * SIGMA, -1024.0 - 5.0 * SIGMA]
+    out = run(volume).volume.array[0, 10, 10:12]
+    assert out[0] >= -1024.0
+    assert out[1] == volume.array[0, 10, 11]
+
+
+def test_a_very_noisy_scan_does_not_swallow_its_padding() -> None:
+    volume = ct_volume()
+    volume.array[0, 10, 10] = -2000.0
+    assert run(volume, sigma=250.0).volume.array[0, 10, 10] == -2000.0
