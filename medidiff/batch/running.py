@@ -200,7 +200,7 @@ def _derivation(bundle: Bundle, denoiser: Denoiser, settings: Settings, result: 
         strength=settings.strength,
         window="-1024 to 3071 HU" if bundle.modality == "ct" else "0 to 4 x foreground p99",
         engine=f"{engine.name} {engine.precision}",
-        context=1 if settings.strength > 0 else 0,
+        context=result.context,
     )
 
 

@@ -47,6 +47,7 @@ class Result:
         sigma: noise SD that was used, real-world units; 0 where nothing had to be known.
         sigma_text: the same for people, with its origin.
         evaluations: network evaluations per slice, at most (slices with hardly any noise take one).
+        context: how many slices away the neighbours are that the network looked at; 0 for none.
         notes: what a user should know about this result.
     """
 
@@ -55,6 +56,7 @@ class Result:
     sigma: float = 0.0
     sigma_text: str = "not used"
     evaluations: int = 0
+    context: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -87,7 +89,7 @@ class Denoiser:
             volume: noisy scan.
             settings: mode, strength, noise level, seed.
             progress: called with slices done and slices in all.
-            cancelled: asked before each slice.
+            cancelled: asked before each network evaluation.
 
         Raises:
             ModelError: the model is for another modality.
@@ -134,8 +136,6 @@ class _Run:
         out = np.empty_like(self.volume.array)
         sd = np.zeros_like(self.volume.array) if self.settings.uncertainty else None
         for k in range(count):
-            if self.cancelled():
-                raise CancelledError("Cancelled; nothing was written")
             image, variance = self._slice(k)
             out[k] = self._real(k, image)
             if sd is not None and variance is not None:
@@ -148,6 +148,7 @@ class _Run:
             sigma=self.noise.sigma,
             sigma_text=self.noise.text,
             evaluations=self.spent,
+            context=self.step if count > 1 else 0,
             notes=self._notes(),
         )
 
@@ -207,6 +208,7 @@ class _Run:
         planes[3] = np.log(np.clip(self._relative(k), 0.05, 20.0))
 
         def denoised(x: FloatArray, t: float) -> tuple[FloatArray, FloatArray]:
+            self._check()
             c_in = np.float32(pre.c_in(t))
             planes[0] = c_in * x
             for slot, neighbour in zip((1, 2), context, strict=True):
@@ -279,6 +281,11 @@ class _Run:
     def _untouched(self, k: int, values: NDArray[np.float32], fill: float) -> FloatArray:
         """Values, and `fill` where the scan was not touched."""
         return np.where(self._keep(k), np.float32(fill), values)
+
+    def _check(self) -> None:
+        """Stops between two network evaluations if the user wants it."""
+        if self.cancelled():
+            raise CancelledError("Cancelled; nothing was written")
 
     def _keep(self, k: int) -> BoolArray:
         """True where the scan must come back untouched: padding, NaN, values outside the model's range.

@@ -37,7 +37,7 @@ class Derivation:
         strength: 0 is the input, 1 fully denoised.
         window: the intensity range the model works in, for people.
         engine: inference engine and precision.
-        context: neighbouring slices on each side that the model looks at.
+        context: how many slices away the neighbours are that the model looked at, 0 for none.
         operation: what was done to the pixels.
         synthetic_data: writes SyntheticData YES (0008,001C); a YES of the source is always kept.
         created: time stamp of the output, None for now; not part of the fingerprint.

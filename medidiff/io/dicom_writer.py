@@ -106,7 +106,8 @@ def _identities(volume: Volume, derivation: Derivation, suffix: str, keep_privat
     identities = []
     for k, header in enumerate(slices):
         used = [header]
-        for step in range(1, derivation.context + 1):
+        step = derivation.context
+        if step:
             used += [slices[k - step]] if k >= step and near[k - step : k].all() else []
             used += [slices[k + step]] if k + step < len(slices) and near[k : k + step].all() else []
         uids = tuple((h.sop_class, h.uid) for h in used)
