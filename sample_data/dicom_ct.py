@@ -83,7 +83,7 @@ def _common() -> Dataset:
     ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = "120000"
     ds.AccessionNumber, ds.StudyID = "", "1"
     ds.Modality = "CT"
-    ds.Manufacturer, ds.ManufacturerModelName = "medidiff", "synthetic phantom"
+    ds.Manufacturer, ds.ManufacturerModelName = "Synthetic phantom", "sample_data"
     ds.DeviceSerialNumber, ds.SoftwareVersions = "0", "1"
     ds.InstitutionName = "No hospital: computed images"
     ds.ReferringPhysicianName = ""

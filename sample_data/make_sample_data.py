@@ -106,8 +106,8 @@ def make_mr(folder: Path) -> None:
     truth = mr_truth()
     sigma = MR_NOISE * float(np.percentile(truth[truth > 50.0], 99.0))
     noisy, _ = mr.simulate(truth, mr.MRNoise(sigma), np.random.default_rng(NOISE_SEED))
-    _write_nifti(folder / "truth.nii.gz", truth, "medidiff phantom, T1-like, no noise")
-    _write_nifti(folder / "noisy.nii.gz", noisy, f"medidiff phantom, Rician, sigma {sigma:.2f}")
+    _write_nifti(folder / "truth.nii.gz", truth, "synthetic phantom, T1-like, no noise")
+    _write_nifti(folder / "noisy.nii.gz", noisy, f"synthetic phantom, Rician, sigma {sigma:.2f}")
     print(f"  mr: sigma {sigma:.2f}", file=sys.stderr, flush=True)
 
 
