@@ -128,6 +128,8 @@ def _write_nifti(path: Path, array: Volume, text: str) -> None:
     image.header["descrip"] = text.encode()[:79]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(image.to_bytes(), 9, mtime=0))
+    sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+    sidecar.write_text('{\n  "Modality": "MR"\n}\n')  # BIDS: NIfTI itself cannot say
 
 
 def main() -> None:

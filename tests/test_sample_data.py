@@ -30,7 +30,7 @@ def ct() -> dict[str, Volume]:
 @pytest.fixture(scope="module")
 def mr() -> dict[str, Volume]:
     found = io.discover([SAMPLE / "mr"])
-    assert not found.skipped
+    assert {s.reason for s in found.skipped} == {io.Reason.SIDECAR}
     return {item.path.name.split(".")[0]: io.read(item) for item in found.items}
 
 
@@ -51,7 +51,7 @@ def script() -> Iterator[ModuleType]:
 
 def test_the_files_are_these_and_small() -> None:
     expected = {f"ct/{s}/{k:03d}.dcm" for s in SERIES for k in range(1, 13)}
-    expected |= {"mr/truth.nii.gz", "mr/noisy.nii.gz"}
+    expected |= {f"mr/{name}{ending}" for name in ("truth", "noisy") for ending in (".nii.gz", ".json")}
     files = [p for folder in ("ct", "mr") for p in (SAMPLE / folder).rglob("*") if p.is_file()]
     assert {str(p.relative_to(SAMPLE)) for p in files} == expected
     assert sum(p.stat().st_size for p in files) < 8e6
