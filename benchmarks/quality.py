@@ -10,7 +10,11 @@ so that `mean_ref` = (1-a) D + a y, the estimate of the noisy reference, is the 
 `mean` is printed beside it. The rows "binned truth" use means of three slices binned two by two as truth,
 whose own noise is small; there `mean` is the figure.
 
-MR: Rician noise of a percentage of the foreground p99 on the `val` volumes.
+MR: Rician noise of a percentage of the foreground p99 on the `val` volumes. They are noisy too (T1 1-2 %,
+FLAIR 4 %): `mean` is told the inserted level, `mean, sigma auto` finds the total, and `mean_ref` blends the
+answer for the total with the scan as for CT, a from the volume's own level.
+
+"all" rows are means over patients of their means over slices.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ from medidiff.models import load
 from medidiff.noise import ct, mr
 from medidiff.noise.estimate_ct import global_noise_level
 from medidiff.noise.spectrum import Kernel
+from medidiff.training.mr_source import own_level
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume
 
@@ -54,6 +59,7 @@ class Case:
     reference: FloatArray  # [y, x]
     fraction: float  # a of mean_ref
     sigma: float
+    total: float  # with the noise of the reference
     protocol: Protocol
 
     single: bool  # one slice only, no context
@@ -111,6 +117,7 @@ def _ct_doses(
                 reference=hu[k],
                 fraction=0.0 if binned else dose,
                 sigma=inserted if binned else own / float(np.sqrt(dose)),
+                total=inserted if binned else own / float(np.sqrt(dose)),
                 protocol=protocol,
                 single=len(where) == 1,
             )
@@ -124,6 +131,7 @@ def mr_cases(count: int) -> Iterator[Case]:
             array = np.maximum(volume.array, 0.0)
             last = len(array) - 1
             top = float(np.percentile(array, 99.5))
+            own = own_level(array)
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 for level in MR_LEVELS:
                     rng = np.random.default_rng([SEED, int(k), int(1000 * level)])
@@ -134,8 +142,9 @@ def mr_cases(count: int) -> Iterator[Case]:
                         level=f"{level:.0%}",
                         volume=Volume(noisy, volume.affine, "MR", "a.u."),
                         reference=array[k],
-                        fraction=0.0,
+                        fraction=own**2 / (own**2 + (level * scale) ** 2),
                         sigma=level * scale,
+                        total=float(np.hypot(own, level * scale)),
                         protocol=Protocol(None, data_range=top),
                         single=False,
                     )
@@ -152,7 +161,8 @@ def ours(case: Case, denoiser: Denoiser) -> dict[str, FloatArray]:
     found["mean, sigma auto"] = denoiser.run(case.volume, Settings()).volume.array[centre]
     if case.fraction:
         a = np.float32(case.fraction)
-        found["mean_ref"] = (1 - a) * found["mean"] + a * y
+        D = denoiser.run(case.volume, Settings(sigma=case.total)).volume.array[centre]
+        found["mean_ref"] = (1 - a) * D + a * y
     return found
 
 
@@ -167,6 +177,28 @@ def score(case: Case, image: FloatArray) -> dict[str, float]:
     if case.volume.modality == "CT":
         figures |= {f"bias_{b.name}": b.bias for b in hu_bias(reference, test) if b.bias is not None}
     return figures
+
+
+Rows = dict[tuple[str, str, str], list[dict[str, float]]]
+
+
+def overall(rows: Rows) -> Rows:
+    """Means over patients; sets with another kind of truth apart."""
+    groups: dict[tuple[str, str, str], dict[str, list[dict[str, float]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for (label, level, method), figures in rows.items():
+        kind = "all, binned truth" if "binned" in label else "all"
+        for figure in figures:
+            groups[kind, level, method][str(figure["patient"])].append(figure)
+    means: Rows = {}
+    for key, patients in groups.items():
+        means[key] = []
+        for patient, figures in patients.items():
+            names = {n for f in figures for n in f if n != "patient"}
+            mean = {n: float(np.mean([f[n] for f in figures if n in f])) for n in names}
+            means[key].append({"patient": patient, **mean})  # type: ignore[dict-item]
+    return means
 
 
 def table(rows: dict[tuple[str, str, str], list[dict[str, float]]], names: list[str]) -> str:
@@ -214,6 +246,7 @@ def main() -> None:
         for name, image in answers.items():
             rows[case.label, case.level, name].append({"patient": case.patient} | score(case, image))
         print(f"{time.monotonic() - start:6.0f} s  {case.label} {case.level}", file=sys.stderr, flush=True)
+    rows |= overall(rows)
     plain = {key: [{k: v for k, v in f.items() if k != "patient"} for f in r] for key, r in rows.items()}
     print(f"model {bundle.name} {bundle.sha256[:12]}, slices per series {options.slices}, seed {SEED}\n")
     print(table(plain, names))
