@@ -56,8 +56,28 @@ def bm3d(image: FloatArray, sigma: float) -> Iterator[FloatArray]:
     yield library.bm3d(image, sigma_psd=sigma)
 
 
+def without_floor(method: Method) -> Method:
+    """The method as it is, and with its mean magnitudes freed from the Rician floor in two ways.
+
+    An average of magnitudes is above the signal: by sigma^2 in the square where there is signal, by up to
+    2 sigma^2 in air.
+    """
+
+    def both(image: FloatArray, sigma: float) -> Iterator[FloatArray]:
+        for answer in method(image, sigma):
+            yield answer
+            for share in (1.0, 2.0):
+                yield np.sqrt(np.maximum(np.square(answer) - share * sigma**2, 0.0))
+
+    return both
+
+
 CT_PEERS: dict[str, Method] = {"TV": tv, "NLM": nlm, "ANTs": ants}
-MR_PEERS: dict[str, Method] = {"TV": tv, "NLM": nlm, "ANTs (Rician)": ants_rician}
+MR_PEERS: dict[str, Method] = {
+    "TV": without_floor(tv),
+    "NLM": without_floor(nlm),
+    "ANTs (Rician)": without_floor(ants_rician),
+}
 
 
 def best(
