@@ -43,9 +43,9 @@ def test_every_file_of_pydicom_is_accounted_for() -> None:
 
 
 def test_thirteen_hundred_files_take_seconds(shared_data: Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # not the wall clock: other work on the machine must not fail this
     found = discover([shared_data / "ct"])
-    assert time.perf_counter() - start < 30  # about 2 s on an idle core
+    assert time.process_time() - start < 30  # about 2 s; decoding the pixels would take over a minute
     assert sum(len(i.files) for i in found.items) == 1324
     reasons = {s.reason for s in found.skipped}
     assert reasons == {Reason.DUPLICATE, Reason.NOT_AN_IMAGE}
