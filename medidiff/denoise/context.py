@@ -59,7 +59,7 @@ def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
                 continue
             (a, flat_a), (b, flat_b) = detail(int(k)), detail(int(k) + step)
             both = flat_a & flat_b
-            if both.sum() >= 200:
+            if both.sum() >= 200 and a[both].std() > 0 and b[both].std() > 0:
                 found.append(float(np.corrcoef(a[both], b[both])[0, 1]))
         if not found or np.median(found) < SHARED_NOISE:
             return step

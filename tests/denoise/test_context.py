@@ -173,3 +173,7 @@ def test_noise_source_draws_unit_noise_of_the_spectrum() -> None:
     np.testing.assert_array_equal(drawn[0], draw(np.random.default_rng(0)))
     with pytest.raises(ValueError, match="generator"):
         draw(None)
+
+
+def test_slices_without_any_noise_are_no_riddle() -> None:
+    assert independent_step(np.full((5, 96, 96), 40.0, np.float32)) == 1
