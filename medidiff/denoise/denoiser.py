@@ -34,6 +34,9 @@ NOISE_BELOW, MAX_BELOW = 4.0, 1.2
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
 
+TISSUE = {"ct": -0.8, "mr": 0.1}
+"""Network units above which a pixel counts as tissue there: -900 HU; a tenth of the foreground p99."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -43,7 +46,7 @@ class Result:
 
     Attributes:
         volume: denoised, real-world values, same geometry and source as the input.
-        uncertainty: SD per voxel in real-world units ``[z, y, x]``, or None.
+        uncertainty: SD of the fully denoised answer per voxel in real-world units ``[z, y, x]``, or None.
         sigma: noise SD that was used, real-world units; 0 where nothing had to be known.
         sigma_text: the same for people, with its origin.
         evaluations: network evaluations per slice, at most (slices with hardly any noise take one).
@@ -243,7 +246,7 @@ class _Run:
             sigma = self._sigma(int(k))
             mean, _ = self._network(int(k), sigma)(y, sigma)
             residuals.append((y - mean) / np.maximum(self._relative(int(k)), 0.05))
-            inside = mean > (-0.4 / 0.5 if self.bundle.modality == "ct" else 0.1)
+            inside = mean > TISSUE[self.bundle.modality]
             masks.append(inside if self.volume.padding is None else inside & ~self.volume.padding[k])
         return residual_spectrum(residuals, masks, self.volume.pixel_mm, self.bundle.modality)
 

@@ -87,18 +87,12 @@ def bases(
     Returns:
         Bases B_q = FBP of sqrt(e^p) N(0, 1) and B_e = FBP of e^p N(0, 1), in HU at I0 = 1.
     """
-    h, w = hu.shape
-    size = max(h, w)
-    top, left = (size - h) // 2, (size - w) // 2
-    square = np.full((size, size), -1000.0, np.float32)
-    square[top : top + h, left : left + w] = hu
-    mu = np.maximum(0.0, (square + 1000.0) / 1000.0) * np.float32(MU_WATER)
-    p = projector.forward(mu, views, backend) * np.float32(pixel_mm * scale)
+    p, crop = _line_integrals(hu, pixel_mm, scale, views, backend)
     p = np.clip(p, 0.0, MAX_LINE_INTEGRAL)
     if bow_tie:
         p = p + bow_tie_path(p.shape[1], pixel_mm)
     to_hu = np.float32(1000.0 / (MU_WATER * pixel_mm))
-    crop = (slice(top, top + h), slice(left, left + w))
+    size = max(hu.shape)
 
     def noise(sd: FloatArray) -> FloatArray:
         sinogram = sd * rng.standard_normal(p.shape, dtype=np.float32)
@@ -106,6 +100,20 @@ def bases(
 
     quantum = np.stack([noise(np.exp(0.5 * p)) for _ in range(realisations)])
     return NoiseBases(quantum, noise(np.exp(p)), float(pixel_mm))
+
+
+def _line_integrals(
+    hu: FloatArray, pixel_mm: float, scale: float, views: int, backend: projector.Backend
+) -> tuple[FloatArray, tuple[slice, slice]]:
+    """Line integrals of a slice centred in a square of air, and where the slice lies in that square."""
+    h, w = hu.shape
+    size = max(h, w)
+    top, left = (size - h) // 2, (size - w) // 2
+    crop = (slice(top, top + h), slice(left, left + w))
+    square = np.full((size, size), -1000.0, np.float32)
+    square[crop] = hu
+    mu = np.maximum(0.0, (square + 1000.0) / 1000.0) * np.float32(MU_WATER)
+    return projector.forward(mu, views, backend) * np.float32(pixel_mm * scale), crop
 
 
 def bow_tie_path(count: int, pixel_mm: float) -> FloatArray:
@@ -182,17 +190,11 @@ def starved(
     Returns:
         float32 ``[h, w]`` HU, `hu` plus noise that is neither additive nor Gaussian behind dense bone.
     """
-    h, w = hu.shape
-    size = max(h, w)
-    square = np.full((size, size), -1000.0, np.float32)
-    top, left = (size - h) // 2, (size - w) // 2
-    square[top : top + h, left : left + w] = hu
-    mu = np.maximum(0.0, (square + 1000.0) / 1000.0) * np.float32(MU_WATER)
-    p = projector.forward(mu, scanner.views, backend) * np.float32(pixel_mm * scanner.scale)
+    p, crop = _line_integrals(hu, pixel_mm, scanner.scale, scanner.views, backend)
     path = bow_tie_path(p.shape[1], pixel_mm) if scanner.bow_tie else np.zeros(p.shape[1], np.float32)
     counts = dose * scanner.photons * np.exp(-path.astype(np.float64))
     detected = rng.poisson(counts * np.exp(-p)) + np.sqrt(scanner.electronic) * rng.standard_normal(p.shape)
     noisy = -np.log(np.maximum(detected, 1.0) / counts)
-    error = projector.back_project((noisy - p).astype(np.float32), size, backend)
-    error = error[top : top + h, left : left + w] * np.float32(1000.0 / (MU_WATER * pixel_mm))
+    error = projector.back_project((noisy - p).astype(np.float32), max(hu.shape), backend)
+    error = error[crop] * np.float32(1000.0 / (MU_WATER * pixel_mm))
     return hu + filter_padded(np.ascontiguousarray(error), pixel_mm, scanner.kernel)

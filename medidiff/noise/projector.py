@@ -42,7 +42,7 @@ def forward(image: FloatArray, views: int, backend: Backend = "auto") -> FloatAr
         return _astra(astra, "FP", image, size, views)
     from skimage.transform import radon
 
-    padded, offset = _pad(image, bins(size))
+    padded = _pad(image, bins(size))
     sinogram = radon(padded, theta=_degrees(views), circle=True, preserve_range=True)
     return np.ascontiguousarray(sinogram.T, dtype=np.float32)
 
@@ -91,11 +91,11 @@ def _degrees(views: int) -> NDArray[np.float64]:
     return np.arange(views) * 180.0 / views
 
 
-def _pad(image: FloatArray, count: int) -> tuple[FloatArray, int]:
+def _pad(image: FloatArray, count: int) -> FloatArray:
     """Centres a square image in a larger one, so that its corners stay inside radon's circle."""
     extra = count - image.shape[0]
     before = extra // 2 if extra % 2 == 0 else (extra + 1) // 2
-    return np.pad(image, ((before, extra - before), (before, extra - before))), before
+    return np.pad(image, ((before, extra - before), (before, extra - before)))
 
 
 def _astra(astra: object, kind: str, data: FloatArray, size: int, views: int) -> FloatArray:

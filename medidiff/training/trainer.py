@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class Trainer:
 
     def predictor(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
         """The averaged network as a function from planes and condition to output."""
-        network = build(replace(self.config.network))
+        network = build(self.config.network)
         for weight, mean in zip(network.trainable_variables, self.average, strict=True):
             weight.assign(mean)
         call = tf.function(lambda p, c: network([p, c], training=False), reduce_retracing=True)
@@ -161,9 +161,8 @@ class Trainer:
         )
 
     def _restore(self, saved: Checkpoint) -> None:
-        if saved.config["network"] != self.config.to_dict()["network"] and _plain(
-            saved.config["network"]
-        ) != _plain(self.config.to_dict()["network"]):
+        # Through JSON, as the checkpoint went: it turns tuples into lists.
+        if saved.config["network"] != json.loads(json.dumps(self.config.to_dict()["network"])):
             raise UsageError("The checkpoint is of another network", where=self.folder)
         pairs: list[tuple[Any, Any]] = [
             (self.model.trainable_variables, saved.weights),
@@ -174,11 +173,6 @@ class Trainer:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         self.step, self.best, self.history = saved.step, saved.best, list(saved.history)
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Tuples as lists, as JSON gives them back."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 @contextmanager
