@@ -1,6 +1,7 @@
 """From a noisy `Volume` to a denoised one: `Denoiser` runs a model bundle slice by slice."""
 
-from medidiff.denoise.denoiser import Denoiser, Result
+from medidiff.denoise.denoiser import Denoiser
+from medidiff.denoise.result import Result
 from medidiff.denoise.settings import MODES, Settings
 
 __all__ = ["MODES", "Denoiser", "Result", "Settings"]

@@ -1,0 +1,257 @@
+"""Run: one volume on its way through a model, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.denoise.context import independent_step, neighbours
+from medidiff.denoise.noise_model import NoiseModel
+from medidiff.denoise.result import Result
+from medidiff.denoise.settings import Settings
+from medidiff.denoise.texture import noise_source, residual_spectrum
+from medidiff.denoise.tiles import run_tiled
+from medidiff.diffusion import samplers, schedules
+from medidiff.diffusion.precondition import Precondition
+from medidiff.diffusion.process import Matched
+from medidiff.engines.base import Engine
+from medidiff.errors import CancelledError
+from medidiff.intensity import Intensity
+from medidiff.models.bundle import Bundle
+from medidiff.models.conditioning import Condition, vector
+from medidiff.noise.spectrum import Spectrum
+from medidiff.volume import BoolArray, FloatArray, Volume
+
+LOW_SNR, FULL_SNR = 2.0, 4.0
+"""MR: below the first the multi-step state is no magnitude image of its level (Rician floor), above the
+second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
+
+NOISE_BELOW, MAX_BELOW = 4.0, 1.2
+"""Values below the model's range by up to so many noise SDs (and network units: 600 HU) are noisy image."""
+
+TEXTURE_SLICES = 5
+"""Slices from which the noise spectrum for re-injection is measured."""
+
+TISSUE = {"ct": -0.8, "mr": 0.1}
+"""Network units above which a pixel counts as tissue there: -900 HU; a tenth of the foreground p99."""
+
+Progress = Callable[[int, int], None]
+
+
+class Run:
+    """One volume on its way through the denoiser."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        volume: Volume,
+        settings: Settings,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        self.bundle, self.engine = bundle, engine
+        self.precondition = Precondition(bundle.sigma_data)
+        self.volume, self.settings = volume, settings
+        self.cancelled = cancelled or (lambda: False)
+        self.intensity: Intensity = self.bundle.intensity(volume)
+        self.noise = NoiseModel.of(volume, settings.sigma, self.bundle.modality)
+        ct = self.bundle.modality == "ct"
+        self.step = independent_step(volume.array, volume.padding) if ct else 1
+        self.spent = 0
+        self.spectrum: Spectrum | None = None
+        if settings.mode == "sample":
+            self.spectrum = self._texture()
+
+    def all(self, progress: Progress | None) -> Result:
+        """Every slice."""
+        count = len(self.volume.array)
+        out = np.empty_like(self.volume.array)
+        sd = np.zeros_like(self.volume.array) if self.settings.uncertainty else None
+        for k in range(count):
+            image, variance = self._slice(k)
+            out[k] = self._real(k, image)
+            if sd is not None and variance is not None:
+                sd[k] = self._untouched(k, np.sqrt(variance) * np.float32(self.intensity.scale), 0.0)
+            if progress:
+                progress(k + 1, count)
+        return Result(
+            self.volume.with_array(out),
+            sd,
+            sigma=self.noise.sigma,
+            sigma_text=self.noise.text,
+            evaluations=self.spent,
+            context=self.step if count > 1 else 0,
+            notes=self._notes(),
+        )
+
+    def _slice(self, k: int) -> tuple[FloatArray, FloatArray | None]:
+        """Answer and variance of slice k, network units."""
+        settings = self.settings
+        y = self.intensity.to_model(self.volume.array[k])
+        sigma = self._sigma(k)
+        process = Matched(sigma, self._relative(k))
+        denoised = self._network(k, sigma)
+        if settings.mode == "mean":
+            found = samplers.mean(denoised, y, process)
+            image, variance = found.image, found.variance
+            self.spent = max(self.spent, found.evaluations)
+        elif settings.mode == "natural":
+            found = samplers.natural(denoised, y, process, self._levels("quad", sigma))
+            image, variance = self._calm(found.image, found.mean, sigma), found.variance
+            self.spent = max(self.spent, found.evaluations)
+        else:
+            image, variance = self._draws(k, y, sigma, process, denoised)
+        if settings.mode != "sample" or settings.draws == 1:
+            factor = self.bundle.uncertainty_factor(sigma)
+            variance = None if variance is None else variance * np.float32(factor**2)
+        if settings.strength < 1.0:
+            image = image + np.float32(1.0 - settings.strength) * (y - image)
+        return image.astype(np.float32, copy=False), variance
+
+    def _draws(
+        self, k: int, y: FloatArray, sigma: float, process: Matched, denoised: samplers.Denoised
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Mean and variance of posterior draws (one draw: the variance head's variance)."""
+        assert self.spectrum is not None
+        source = noise_source(self.spectrum, y.shape, self.volume.pixel_mm)
+        levels = self._levels("geo", sigma)
+        total, square = np.zeros(y.shape), np.zeros(y.shape)
+        variance: FloatArray | None = None
+        for m in range(self.settings.draws):
+            rng = np.random.default_rng([self.settings.seed, k, m])
+            found = samplers.sample(denoised, y, process, levels, rng=rng, noise=source)
+            image = self._calm(found.image, found.mean, sigma)
+            total += image
+            square += image.astype(np.float64) ** 2
+            variance = found.variance
+            self.spent = max(self.spent, found.evaluations * self.settings.draws)
+        mean = total / self.settings.draws
+        if self.settings.draws > 1:
+            spread = (square - self.settings.draws * mean**2) / (self.settings.draws - 1)
+            variance = np.maximum(spread, 0.0).astype(np.float32)
+        return mean.astype(np.float32), variance
+
+    def _network(self, k: int, t_y: float) -> samplers.Denoised:
+        """denoised(x, t) of slice k: planes, condition, network, preconditioning."""
+        array, pre = self.volume.array, self.precondition
+        before, after = neighbours(k, self.step, len(array), self.volume.adjacent)
+        planes = np.zeros((4, *array.shape[1:]), np.float32)
+        context = [None if i is None else self.intensity.to_model(array[i]) for i in (before, after)]
+        planes[3] = np.log(np.clip(self._relative(k), 0.05, 20.0))
+
+        def denoised(x: FloatArray, t: float) -> tuple[FloatArray, FloatArray]:
+            self._check()
+            c_in = np.float32(pre.c_in(t))
+            planes[0] = c_in * x
+            for slot, neighbour in zip((1, 2), context, strict=True):
+                if neighbour is not None:
+                    planes[slot] = c_in * neighbour
+            condition = vector(
+                Condition(
+                    sigma=t,
+                    kernel=self.noise.texture,
+                    pixel_mm=self.volume.pixel_mm,
+                    modality=self.bundle.modality,
+                    neighbour_ratio=t_y / t,
+                    previous=before is not None,
+                    following=after is not None,
+                )
+            )[None]
+            config = self.bundle.config
+            answer = run_tiled(
+                lambda p: self.engine(p, condition), planes, self.settings.tile, config.halo, config.stride
+            )
+            t32 = np.float32(t)
+            return pre.apply(answer[0], x, t32), pre.variance(answer[1], t32)
+
+        return denoised
+
+    def _texture(self) -> Spectrum:
+        """Noise spectrum of the scan from a few slices' y - D."""
+        count = len(self.volume.array)
+        residuals, masks = [], []
+        for k in np.unique(np.linspace(0, count - 1, TEXTURE_SLICES + 2).astype(int)):
+            y = self.intensity.to_model(self.volume.array[k])
+            sigma = self._sigma(int(k))
+            mean, _ = self._network(int(k), sigma)(y, sigma)
+            residuals.append((y - mean) / np.maximum(self._relative(int(k)), 0.05))
+            inside = mean > TISSUE[self.bundle.modality]
+            masks.append(inside if self.volume.padding is None else inside & ~self.volume.padding[k])
+        return residual_spectrum(residuals, masks, self.volume.pixel_mm, self.bundle.modality)
+
+    def _levels(self, kind: str, sigma: float) -> schedules.Levels:
+        return schedules.grid(kind, self.settings.evaluations, sigma, self.bundle.trained.sigma[0])  # type: ignore[arg-type]
+
+    def _sigma(self, k: int) -> float:
+        """Noise SD of slice k in network units, held to what the network was trained on."""
+        low, high = self.bundle.trained.sigma
+        return float(np.clip(self.noise.of_slice(k) / self.intensity.scale, low, high))
+
+    def _relative(self, k: int) -> FloatArray:
+        """Local noise SD over that of the slice."""
+        relative = self.noise.relative(k)
+        return np.ones(self.volume.array.shape[1:], np.float32) if relative is None else relative
+
+    def _calm(self, image: FloatArray, mean: FloatArray, sigma: float) -> FloatArray:
+        """MR at low SNR: the posterior mean instead of a state that is no magnitude image."""
+        if self.bundle.modality != "mr":
+            return image
+        snr = mean / np.float32(sigma)
+        share = np.clip((snr - LOW_SNR) / (FULL_SNR - LOW_SNR), 0.0, 1.0)
+        return np.asarray(mean + share * (image - mean), np.float32)
+
+    def _real(self, k: int, image: FloatArray) -> FloatArray:
+        """Real-world values, with everything the model must not touch put back."""
+        original, keep = self.volume.array[k], self._keep(k)
+        if keep.all():
+            return np.asarray(original, np.float32)
+        # Noise only widens the range of values: outside of the scan's own range there is nothing to restore,
+        # and within it every value fits the stored type and rescale of the source.
+        out = np.clip(self.intensity.from_model(image), original[~keep].min(), original[~keep].max())
+        return np.where(keep, original, out)
+
+    def _untouched(self, k: int, values: NDArray[np.float32], fill: float) -> FloatArray:
+        """Values, and `fill` where the scan was not touched."""
+        return np.where(self._keep(k), np.float32(fill), values)
+
+    def _check(self) -> None:
+        """Stops between two network evaluations if the user wants it."""
+        if self.cancelled():
+            raise CancelledError("Cancelled; nothing was written")
+
+    def _keep(self, k: int) -> BoolArray:
+        """True where the scan must come back untouched: padding, NaN, values outside the model's range.
+
+        Where a scanner does not clip, noise carries air below the range (-1024 HU); such pixels are image
+        and are denoised, else they would stay as black specks. Padding values lie further below.
+        """
+        original = self.volume.array[k]
+        margin = min(NOISE_BELOW * self.noise.of_slice(k), MAX_BELOW * self.intensity.scale)
+        below = (original < self.intensity.low) & (original >= self.intensity.low - margin)
+        keep = ~(self.intensity.valid(original) | below)
+        if self.volume.padding is not None:
+            keep |= self.volume.padding[k]
+        return np.asarray(keep, np.bool_)
+
+    def _notes(self) -> tuple[str, ...]:
+        """Where this scan lies outside of what the model was trained on."""
+        trained, scale = self.bundle.trained, self.intensity.scale
+        notes = list(self.noise.notes)
+        unit = self.volume.unit
+        low, high = (s * scale for s in trained.sigma)
+        if not low <= self.noise.sigma <= high:
+            notes.append(
+                f"noise level {self.noise.sigma:.3g} {unit} is outside the trained range "
+                f"{low:.3g} to {high:.3g} {unit}"
+            )
+        small, large = trained.pixel_mm
+        if not small <= self.volume.pixel_mm <= large:
+            notes.append(
+                f"pixel size {self.volume.pixel_mm:.3g} mm is outside the trained range "
+                f"{small:.3g} to {large:.3g} mm"
+            )
+        if self.step > 1:
+            notes.append(f"slices overlap: context is taken {self.step} slices away")
+        return tuple(notes)
