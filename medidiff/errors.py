@@ -18,9 +18,12 @@ class MedidiffError(Exception):
         where: the path, tag or option concerned.
         received: the offending value, shown as ``Received: ...``.
         hint: what the user can do about it.
+        code: name of the cause in reports, a member of `medidiff.io.Reason`, where it is more special than
+            that of the class.
     """
 
     exit_code: ClassVar[int] = 1
+    code: str = "UNEXPECTED"
 
     def __init__(
         self,
@@ -29,7 +32,10 @@ class MedidiffError(Exception):
         where: str | PathLike[str] | None = None,
         received: object | None = None,
         hint: str | None = None,
+        code: str | None = None,
     ) -> None:
+        if code is not None:
+            self.code = code
         self.what = what.rstrip(".")
         self.where = None if where is None else str(where)
         self.received = received
@@ -49,55 +55,70 @@ class UsageError(MedidiffError):
     """An option or argument that makes no sense."""
 
     exit_code = 2
+    code = "USAGE"
 
 
 class NoImageError(MedidiffError):
     """Nothing that could be an image lies under the given path."""
 
     exit_code = 3
+    code = "NO_IMAGE"
 
 
 class RefusedError(MedidiffError):
     """An image is there, but medidiff must not process it."""
 
     exit_code = 5
+    code = "REFUSED"
 
 
 class GeometryError(RefusedError):
     """Positions, orientations or spacings that do not make the grid that was asked for."""
 
+    code = "NOT_REGULAR"
+
 
 class PixelError(RefusedError):
     """Pixel data that is missing, truncated, undecodable or of a kind medidiff does not process."""
+
+    code = "PIXELS"
 
 
 class NoiseLevelError(RefusedError):
     """The noise level cannot be estimated from this image."""
 
+    code = "NOISE_LEVEL"
+
 
 class OutputError(MedidiffError):
     """The output cannot be written: it exists, the folder is read-only or the disk is full."""
+
+    code = "OUTPUT"
 
 
 class CancelledError(MedidiffError):
     """The user stopped the run; nothing was left half-written."""
 
     exit_code = 6
+    code = "CANCELLED"
 
 
 class ModelError(MedidiffError):
     """A model bundle is unknown, damaged or does not fit the scan."""
 
     exit_code = 7
+    code = "MODEL"
 
 
 class EngineError(MedidiffError):
     """An inference engine or training framework is not installed or failed to load."""
 
     exit_code = 7
+    code = "ENGINE"
 
 
 class MemoryLimitError(MedidiffError):
     """The machine has too little memory for what was asked."""
 
     exit_code = 8
+    code = "OUT_OF_MEMORY"

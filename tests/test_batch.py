@@ -19,7 +19,8 @@ from medidiff.batch import (
     skip_groups,
     write_report,
 )
-from medidiff.batch.planning import check_folder, earlier_output, taken_as
+from medidiff.batch.planning import earlier_output, taken_as
+from medidiff.batch.request import check_folder
 from medidiff.errors import (
     EngineError,
     MedidiffError,
@@ -132,8 +133,11 @@ def test_the_report_is_json_and_names_every_series() -> None:
     assert json.loads(json.dumps(content)) == content
     assert [s["status"] for s in content["series"]] == ["denoised", "refused"]
     assert content["skipped_files"] == [
-        {"reason": "a colour image", "detail": "RGB", "image": True, "files": 1, "paths": ["/in/x"]}
-    ]
+        {
+            "code": "COLOUR", "reason": "a colour image", "detail": "RGB", "image": True, "files": 1,
+            "paths": ["/in/x"],
+        }
+    ]  # fmt: skip
     assert content["versions"]["numpy"] == np.__version__
 
 
@@ -169,6 +173,13 @@ def test_a_modality_brings_its_unit() -> None:
     assert taken_as(volume, "CT").unit == "HU"
     assert taken_as(taken_as(volume, "CT"), "MR").unit == "a.u."
     assert taken_as(volume, "OT") is volume
+
+
+def test_every_code_of_an_error_is_a_reason() -> None:
+    def family(kind: type) -> list[type]:
+        return [kind, *(x for sub in kind.__subclasses__() for x in family(sub))]
+
+    assert {kind.code for kind in family(MedidiffError)} <= set(Reason.__members__)
 
 
 def test_every_exit_code_has_a_word() -> None:

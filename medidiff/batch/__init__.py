@@ -6,9 +6,11 @@ and becomes ``report.json``.
 """
 
 from medidiff.batch.account import Account, Outcome, check_report, write_report
-from medidiff.batch.planning import Entry, Plan, Request, plan
+from medidiff.batch.planning import Entry, Plan, plan
 from medidiff.batch.pool import Pool
-from medidiff.batch.running import Observer, run
+from medidiff.batch.request import Request
+from medidiff.batch.running import run
+from medidiff.batch.series import Observer
 from medidiff.batch.skips import nothing_found, skip_groups
 
 __all__ = [

@@ -37,6 +37,7 @@ class Outcome:
         item: the series.
         status: ``"denoised"``, ``"skipped"``, ``"refused"``, ``"failed"`` or ``"cancelled"``.
         reason: why, unless it was denoised.
+        code: the same as the name of a `medidiff.io.Reason`.
         outputs: suffix to path of what was written.
         model: name of the bundle.
         sigma: noise SD used, in the scan's unit.
@@ -60,6 +61,7 @@ class Outcome:
     clipped: int = 0
     notes: tuple[str, ...] = ()
     error: BaseException | None = None
+    code: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -81,9 +83,11 @@ class Outcome:
             "kind": item.kind,
             "modality": item.modality,
             "series_uid": item.series_uid,
+            "stack": list(item.part),
             "shape_zyx": list(item.shape),
             "status": self.status,
             "reason": self.reason,
+            "code": self.code,
             "outputs": {k: str(v) for k, v in (self.outputs or {}).items()},
             "model": self.model,
             "sigma": self.sigma,
@@ -151,6 +155,7 @@ class Account:
                 "sigma": str(request.sigma_map) if request.sigma_map else settings.sigma or "auto",
                 "seed": settings.seed,
                 "modality": request.modality,
+                "format": request.format,
                 "overwrite": request.overwrite,
                 "keep_private": request.keep_private,
             },
@@ -169,6 +174,7 @@ class Account:
             "series": [o.as_dict() for o in self.outcomes],
             "skipped_files": [
                 {
+                    "code": reason.name,
                     "reason": reason.value,
                     "detail": detail,
                     "image": reason not in NO_IMAGE,

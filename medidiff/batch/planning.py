@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from medidiff.batch.pool import Pool
+from medidiff.batch.request import Request, check_folder
 from medidiff.batch.skips import nothing_found
-from medidiff.denoise import Settings
 from medidiff.errors import MedidiffError, OutputError, RefusedError, UsageError
-from medidiff.io import Discovery, SeriesItem, discover, planned_output, read
-from medidiff.io.atomic import check_target, reported
+from medidiff.io import (
+    Discovery,
+    Reason,
+    SeriesItem,
+    by_series,
+    discover,
+    planned_output,
+    read,
+)
+from medidiff.io.atomic import check_target
+from medidiff.io.export import check_exportable
 from medidiff.io.names import image_stem
 from medidiff.volume import Modality, Volume
 
 Decision = Literal["planned", "skipped", "refused"]
 
-IMAGE_NAME = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$", re.IGNORECASE)
 SIMULATED = re.compile(r"(medidiff |_desc-)(dose|noise)[\d.]")
 """Marks of an image that `medidiff simulate` made, which is there to be denoised."""
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """What the user asks of a run.
-
-    Attributes:
-        paths: files and folders to search.
-        out_dir: folder of the outputs.
-        model: name or folder of a bundle; None takes the shipped one of each series' modality.
-        modality: ``"auto"``, or ``"ct"`` or ``"mr"`` for what every series is to be taken as.
-        settings: mode, strength, noise level, seed, uncertainty.
-        sigma_map: an image with the noise SD of every voxel, on the grid of the scan.
-        save_residual: also write input minus output.
-        overwrite: replace earlier outputs.
-        keep_private: copy private DICOM elements.
-    """
-
-    paths: tuple[Path, ...]
-    out_dir: Path
-    model: str | None = None
-    modality: str = "auto"
-    settings: Settings = field(default_factory=Settings)
-    sigma_map: Path | None = None
-    save_residual: bool = False
-    overwrite: bool = False
-    keep_private: bool = False
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """The outputs of one series, the main one last: where it is, the others are complete."""
-        extra = ["residual"] if self.save_residual else []
-        extra += ["uncertainty"] if self.settings.uncertainty else []
-        return (*extra, "denoised")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +40,7 @@ class Entry:
         item: the series.
         decision: ``"planned"``, ``"skipped"`` or ``"refused"``.
         reason: why it is not planned, a sentence; "" where it is.
+        code: the same as the name of a `Reason`; "" where it is planned.
         modality: what it is taken as; ``"OT"`` if only its values can tell.
         model: the bundle; None until its values told the modality.
         outputs: suffix to output path.
@@ -80,6 +54,7 @@ class Entry:
     model: str | None = None
     outputs: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +75,14 @@ class Plan:
 
     @property
     def planned(self) -> tuple[Entry, ...]:
-        """The series that a run would denoise."""
+        """The stacks that a run would denoise."""
         return tuple(e for e in self.entries if e.decision == "planned")
+
+    @property
+    def series(self) -> list[list[Entry]]:
+        """The entries by source series: the stacks of a DICOM series come back as one series."""
+        entries = {id(entry.item): entry for entry in self.entries}
+        return [[entries[id(item)] for item in group] for group in by_series(e.item for e in self.entries)]
 
     @property
     def refusal(self) -> MedidiffError | None:
@@ -134,32 +115,12 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
     old = [item for item in discovery.items if earlier_output(item, request.paths, request.out_dir)]
     replaceable = frozenset(path for item in old for path in _files(item))
     entries = [
-        Entry(item, "skipped", "medidiff made this image in an earlier run", item.modality)
+        Entry(item, "skipped", Reason.EARLIER_OUTPUT.value, item.modality, code=Reason.EARLIER_OUTPUT.name)
         if item in old
         else _decide(replace(item, inputs=item.inputs - replaceable), request, pool)
         for item in discovery.items
     ]
     return Plan(request, discovery, tuple(entries), sigma_map)
-
-
-def check_folder(out_dir: Path) -> None:
-    """Makes sure that outputs can be written below a folder, which need not exist yet.
-
-    Raises:
-        UsageError: the name is that of an image file.
-        OutputError: a file is in the way, or the folder is read-only.
-    """
-    if IMAGE_NAME.search(out_dir.name) and not out_dir.is_dir():
-        raise UsageError(
-            "The output (-o) is a folder; file names are made from those of the scans", received=out_dir
-        )
-    nearest = out_dir
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    if not nearest.is_dir():
-        raise OutputError("a file is where the output folder should be", where=nearest)
-    with reported(out_dir), tempfile.TemporaryDirectory(prefix=".medidiff-", dir=nearest):
-        pass
 
 
 def read_one(path: Path, what: str) -> Volume:
@@ -232,23 +193,25 @@ def _check_model(request: Request, pool: Pool) -> None:
 
 def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
     """The entry of one series."""
-    outputs = {s: planned_output(item, request.out_dir, s) for s in request.suffixes}
+    outputs = {s: planned_output(item, request.out_dir, s, request.format) for s in request.suffixes}
     modality: Modality = item.modality
     if request.modality != "auto":
         modality = "CT" if request.modality == "ct" else "MR"
     try:
-        name = request.model or {"CT": "ct", "MR": "mr"}.get(modality)
-        if modality == "PT" and name is None:
+        name = None if request.copies else request.model or {"CT": "ct", "MR": "mr"}.get(modality)
+        if modality == "PT" and name is None and not request.copies:
             raise RefusedError(
-                "is PET, for which there is no model", where=item.path,
+                "is PET, for which there is no model", where=item.path, code=Reason.NO_MODEL.name,
                 hint="To try one made for MR: --modality mr.",
             )  # fmt: skip
         if name is not None:
             modality = suits(item, modality, name, pool)
+        if request.format != "same" and request.format != item.kind:
+            check_exportable(item, request.format)
         for path in outputs.values():
             check_target(path, overwrite=request.overwrite, inputs=item.inputs)
     except (RefusedError, OutputError) as error:
-        return Entry(item, "refused", str(error), modality, outputs=outputs)
+        return Entry(item, "refused", str(error), modality, outputs=outputs, code=error.code)
     notes = ("medidiff made this image already",) if item.own_output and not simulated(item) else ()
     return Entry(item, "planned", "", modality, name, outputs, (*item.notes, *notes))
 
@@ -265,6 +228,6 @@ def suits(item: SeriesItem, modality: Modality, model: str, pool: Pool) -> Modal
     if modality not in (wanted, "OT"):
         raise RefusedError(
             f"is {modality}, and the model {bundle.name!r} is for {wanted}", where=item.path,
-            hint=f"To use it all the same: --modality {bundle.modality}.",
+            hint=f"To use it all the same: --modality {bundle.modality}.", code=Reason.OTHER_MODALITY.name,
         )  # fmt: skip
     return wanted

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from medidiff.cli.options import (
+    FORMATS,
     INPUT,
     HelpfulCommand,
     machine_options,
@@ -25,6 +26,11 @@ from medidiff.cli.options import (
 @output_options
 @model_options
 @sampler_options
+@click.option(
+    "-f", "--format", "file_format", type=click.Choice(FORMATS), default="same",
+    help="Format of the outputs; a DICOM series is exported to a file where its slices make a regular grid.",
+)  # fmt: skip
+@click.option("--synthetic-data", is_flag=True, help="Mark derived DICOM as SyntheticData YES (0008,001C).")
 @click.option("--save-residual", is_flag=True, help="Also write input minus output.")
 @click.option("--save-uncertainty", is_flag=True, help="Also write the SD of every voxel.")
 @machine_options
@@ -53,6 +59,7 @@ def command(
 
     \b
     medidiff denoise scans/ -o out
+    medidiff denoise scans/ -o out --format nifti
     medidiff denoise ct.nii.gz -o out --modality ct --mode natural
     medidiff denoise scans/ -o out --mode sample --samples 8 --save-uncertainty
 
@@ -115,6 +122,9 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
         save_residual=options["save_residual"],
         overwrite=options["overwrite"],
         keep_private=options["keep_private"],
+        format=options["file_format"],
+        series_description=options["series_description"],
+        synthetic_data=options["synthetic_data"],
     )
 
 

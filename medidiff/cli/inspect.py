@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medidiff.cli.options import INPUT, HelpfulCommand, json_flag, modality_option, talk_options
+from medidiff.cli.options import (
+    INPUT,
+    HelpfulCommand,
+    json_flag,
+    modality_option,
+    progress_option,
+    talk_options,
+)
 
 if TYPE_CHECKING:
     from medidiff.io import Discovery, SeriesItem
@@ -18,27 +25,41 @@ MAX_PATHS = 3
 
 @click.command(cls=HelpfulCommand, short_help="Show what lies under a path.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=INPUT)
-@click.option("--no-noise", is_flag=True, help="Do not read pixels: leave the noise level out.")
+@click.option("--noise", is_flag=True, help="Also read the pixels and estimate the noise level.")
 @modality_option
 @json_flag
+@progress_option
 @talk_options
 def command(
-    paths: tuple[Path, ...], no_noise: bool, modality: str, as_json: bool, quiet: bool, verbose: bool
+    paths: tuple[Path, ...],
+    noise: bool,
+    modality: str,
+    as_json: bool,
+    progress: str,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
-    """Show what lies under a path: series, geometry, modality, noise level, and what is skipped and why.
+    """Show what lies under a path: series, geometry, modality, and what is skipped and why.
 
-    PATH is a file or a folder, searched to any depth. The noise level is that which `medidiff denoise`
-    would estimate.
+    PATH is a file, a zip or a folder, searched to any depth; headers alone are read. With --noise the table
+    shows the level that `medidiff denoise` would estimate.
 
     \b
     medidiff inspect scans/
+    medidiff inspect scans/ --noise
     medidiff inspect scans/ --json > scans.json
     """
+    from medidiff.cli.progress import counter
     from medidiff.errors import NoImageError, RefusedError
     from medidiff.io import discover
 
-    discovery = discover(paths)
-    found = [_series(item, None if no_noise else modality) for item in discovery.items]
+    with counter(progress, "files", None, quiet=quiet) as step:
+        discovery = discover(paths, step)
+    with counter(progress, "noise levels", len(discovery.items), quiet=quiet or not noise) as step:
+        found = []
+        for k, item in enumerate(discovery.items, start=1):
+            found.append(_series(item, modality if noise else None))
+            step(k, len(discovery.items))
     code = 0 if found else _code(discovery)
     if as_json:
         content = {"tool": "medidiff", "series": found, "skipped": _skipped(discovery)}
@@ -68,6 +89,7 @@ def _series(item: SeriesItem, modality: str | None) -> dict[str, Any]:
         "spacing_zyx_mm": [round(s, 5) for s in item.spacing],
         "volumes": item.volumes,
         "files": len(item.files),
+        "stack": list(item.part),
         "regular": item.regular,
         "tilt_degrees": round(item.tilt, 3),
         "made_by_medidiff": item.own_output,
@@ -95,7 +117,7 @@ def _noise(item: SeriesItem, modality: str) -> tuple[str, dict[str, Any]]:
         told = volume.modality
         found = estimate(volume)
     except MedidiffError as error:
-        return told, {"sigma": None, "problem": str(error)}
+        return told, {"sigma": None, "code": error.code, "problem": str(error)}
     name = "frequency_lp_cm" if told == "CT" else "zero_fill"
     frequency = found.kernel_frequency
     return told, {
@@ -111,7 +133,13 @@ def _skipped(discovery: Discovery) -> list[dict[str, Any]]:
     from medidiff.batch.skips import skip_groups
 
     return [
-        {"reason": reason.value, "detail": detail, "files": len(paths), "paths": [str(p) for p in paths]}
+        {
+            "code": reason.name,
+            "reason": reason.value,
+            "detail": detail,
+            "files": len(paths),
+            "paths": [str(p) for p in paths],
+        }
         for reason, detail, paths in skip_groups(discovery.skipped)
     ]
 
@@ -129,7 +157,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("series", "size x,y,z", "mm x,y,z", "noise SD", "remarks"):
+    shown = any("noise" in s for s in found)
+    for title in ("series", "size x,y,z", "mm x,y,z", *(("noise SD",) if shown else ()), "remarks"):
         table.add_column(title, overflow="fold")
     for s in found:
         z, y, x = s["shape_zyx"]
@@ -139,10 +168,12 @@ def _print_table(found: list[dict[str, Any]]) -> None:
         if noise and noise["sigma"] is not None:
             level = f"{noise['sigma']:.3g} {noise['unit']}"
         name = f"{s['modality']} {s['description'] or Path(s['path']).name}"
-        remarks = [*s["notes"]]
+        remarks = [f"stack {s['stack'][0]} of {s['stack'][1]}"] if s["stack"][1] > 1 else []
+        remarks += s["notes"]
         remarks += ["made by medidiff"] if s["made_by_medidiff"] else []
         remarks += [noise["problem"]] if noise and "problem" in noise else []
-        cells = (name, f"{x} {y} {z}", f"{dx:.3g} {dy:.3g} {dz:.3g}", level, "; ".join(remarks))
+        grid = (f"{x} {y} {z}", f"{dx:.3g} {dy:.3g} {dz:.3g}")
+        cells = (name, *grid, *((level,) if shown else ()), "; ".join(remarks))
         table.add_row(*(Text(cell) for cell in cells))
     console = Console()
     Console(width=console.width if console.is_terminal else 160).print(table)

@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
 MODES = ("mean", "natural", "sample")
 ENGINES = ("auto", "openvino", "onnxruntime", "tensorflow", "tract")
 PRECISIONS = ("auto", "float32", "bfloat16")
+FORMATS = ("same", "nifti", "nrrd", "mha")
 PROGRESS = ("auto", "bar", "jsonl", "none")
 MODALITIES = ("auto", "ct", "mr")
 
@@ -195,4 +196,8 @@ output_options = _combine(
     ),
     click.option("--overwrite", is_flag=True, help="Replace earlier outputs. An input is never replaced."),
     click.option("--keep-private", is_flag=True, help="Copy private DICOM elements."),
+    click.option(
+        "--series-description", default=None, show_default="that of the source", metavar="TEXT",
+        help="Series Description of derived DICOM; the research-use notice still follows it.",
+    ),
 )  # fmt: skip

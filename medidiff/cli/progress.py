@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,6 +62,13 @@ class Lines:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose
         self._label = ""
+        self._last = Path()
+
+    def _print(self, path: Path) -> None:
+        """An output path on stdout, once: the stacks of a series have one output."""
+        if path != self._last:
+            click.echo(str(path))
+        self._last = path
 
     def say(self, text: str) -> None:
         """A line, unless quiet."""
@@ -89,13 +97,14 @@ class Lines:
     def progress(self, done: int, total: int) -> None:
         """Slices done."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, index: int, count: int, outcome: Outcome) -> None:
         """A series is over: its paths on stdout, what to know on stderr."""
         label = outcome.item.label
         if outcome.status == "denoised":
             for path in reversed(list((outcome.outputs or {}).values())):
-                click.echo(str(path))
-            self.say(f"{label}: noise level {outcome.sigma_text}, {outcome.seconds:.1f} s")
+                self._print(path)
+            how = f"noise level {outcome.sigma_text}" if outcome.model else "strength 0, the scan itself"
+            self.say(f"{label}: {how}, {outcome.seconds:.1f} s")
             for note in outcome.notes:
                 self.say(f"{label}: note: {note}")
         elif outcome.status == "skipped":
@@ -130,6 +139,7 @@ class Bar(Lines):
     def begin(self, index: int, count: int, entry: Entry) -> None:
         """Starts the bar of a series."""
         super().begin(index, count, entry)
+        self._end()
         if entry.decision != "planned":
             return
         from rich.console import Console
@@ -160,12 +170,15 @@ class Bar(Lines):
     def ready(self, denoiser: Denoiser, volume: Volume) -> None:
         """Keeps lines out of the bar's way."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, index: int, count: int, outcome: Outcome) -> None:
         """Ends the bar before anything else is printed."""
+        self._end()
+        super().finished(index, count, outcome)
+
+    def _end(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        super().finished(outcome)
 
 
 class JsonLines(Lines):
@@ -207,20 +220,21 @@ class JsonLines(Lines):
         fraction = round(done / max(total, 1), 4)
         emit("progress", **self._series, stage="denoising", fraction=fraction, eta_s=round(left, 1))
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, index: int, count: int, outcome: Outcome) -> None:
         """A result, warning or error event."""
+        series = {"series": index, "of": count}
         for note in outcome.notes:
-            emit("warning", **self._series, code="note", text=note)
+            emit("warning", **series, code="note", text=note)
         if outcome.status == "denoised":
             outputs = {k: str(v) for k, v in (outcome.outputs or {}).items()}
             stats = {"sigma": outcome.sigma, "sigma_text": outcome.sigma_text, "seconds": outcome.seconds}
-            emit("result", **self._series, path=outputs.get("denoised"), outputs=outputs, stats=stats)
+            emit("result", **series, path=outputs.get("denoised"), outputs=outputs, stats=stats)
             for path in reversed(outputs.values()):
-                click.echo(path)
+                self._print(Path(path))
         elif outcome.status == "skipped":
-            emit("warning", **self._series, code="skipped", text=outcome.reason)
+            emit("warning", **series, code="skipped", text=outcome.reason)
         elif outcome.status != "cancelled":
-            emit("error", **self._series, code=CODES[outcome.exit_code], text=outcome.reason, hint="")
+            emit("error", **series, code=CODES[outcome.exit_code], text=outcome.reason, hint="")
 
     def over(self, account: Account) -> None:
         """The last event."""
@@ -268,7 +282,7 @@ def counter(kind: str, label: str, total: int | None, *, quiet: bool) -> Iterato
             redirect_stdout=False, redirect_stderr=False,
         ) as bar:  # fmt: skip
             task = bar.add_task(escape(label), total=total)
-            yield lambda done, _: bar.update(task, completed=done)
+            yield lambda done, all_: bar.update(task, completed=done, total=all_)
     elif kind == "jsonl":
         yield lambda done, _: emit("progress", stage=label, done=done, total=total)
     else:

@@ -206,47 +206,51 @@ def _run(
     out_dir: Path,
     overwrite: bool,
     keep_private: bool,
+    series_description: str | None,
     progress: str,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Reads, adds noise to, and writes every series of that modality under CLEAN."""
     from medidiff import __version__
-    from medidiff.batch.planning import check_folder, taken_as
+    from medidiff.batch.planning import taken_as
+    from medidiff.batch.request import check_folder
     from medidiff.cli.cancel import Cancellation
     from medidiff.cli.messages import located
     from medidiff.cli.progress import counter
     from medidiff.errors import CancelledError, MedidiffError
-    from medidiff.io import Derivation, planned_output, read, write
+    from medidiff.io import Derivation, WriteOptions, by_series, open_output, planned_output, read
     from medidiff.io.atomic import check_target
 
     check_folder(out_dir)
     items = _items(clean, modality, out_dir)
     for item in items:
         check_target(planned_output(item, out_dir, suffix), overwrite=overwrite, inputs=item.inputs)
+    options = WriteOptions(
+        suffix, overwrite=overwrite, keep_private=keep_private, series_description=series_description
+    )
     with Cancellation(stdin=progress == "jsonl") as cancelled:
-        for item in items:
-            volume = taken_as(read(item), modality)
-            try:
-                with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
-                    noisy, text = insert(volume, step, cancelled)
-            except MedidiffError as error:
-                raise located(error, item.path) from None
-            derivation = Derivation(
-                model_id=name, version=__version__, seed=seed, sigma_text=text, context=0,
-                operation="simulate", synthetic_data=True,
-            )  # fmt: skip
-            if cancelled():
-                raise CancelledError("Cancelled; nothing is half-written")
-            done = write(
-                noisy, out_dir, derivation=derivation, suffix=suffix, overwrite=overwrite,
-                keep_private=keep_private,
-            )  # fmt: skip
+        for stacks in by_series(items):
+            told: list[str] = []
+            with open_output(stacks[0], out_dir, options) as output:
+                for item in stacks:
+                    volume = taken_as(read(item), modality)
+                    try:
+                        with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
+                            noisy, text = insert(volume, step, cancelled)
+                    except MedidiffError as error:
+                        raise located(error, item.path) from None
+                    derivation = Derivation(
+                        model_id=name, version=__version__, seed=seed, sigma_text=text, sigma_setting=suffix,
+                        context=0, operation="simulate", synthetic_data=True,
+                    )  # fmt: skip
+                    if cancelled():
+                        raise CancelledError("Cancelled; nothing is half-written")
+                    done = output.add(noisy, derivation)
+                    told += [f"{item.label}: {line}" for line in (text, *(f"note: {n}" for n in done.notes))]
             click.echo(str(done.path))
-            if not quiet:
-                click.echo(f"medidiff: {item.label}: {text}", err=True)
-                for note in done.notes:
-                    click.echo(f"medidiff: {item.label}: note: {note}", err=True)
+            for line in told if not quiet else ():
+                click.echo(f"medidiff: {line}", err=True)
     return 0
 
 

@@ -2,7 +2,8 @@
 
 `discover` accounts for every file under the given paths. `read` turns one `SeriesItem` into a `Volume`;
 its ``source`` is the item itself. `write` puts the values of a volume back where they came from, in a new
-derived series or file: atomically, never over an input.
+derived series or file: atomically, never over an input. A series with several stacks (echoes, time points,
+two spacings) is several items; `open_output` takes them one after the other and leaves one series.
 
 A 4-D file is one item and one volume: its 3-D volumes lie one after the other along z, and ``adjacent`` is
 False at their borders, so that no slice takes context from another time point. It is written as one 4-D file.
@@ -10,17 +11,20 @@ False at their borders, so that no slice takes context from another time point. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import OutputError
 from ..volume import Volume
 from .derivation import Derivation
-from .items import Discovery, Reason, SeriesItem, Skipped, Written
+from .items import Discovery, FileFormat, Reason, SeriesItem, Skipped, WriteOptions, Written
+
+if TYPE_CHECKING:
+    from .output import Output
 
 __all__ = [
-    "Derivation", "Discovery", "Reason", "SeriesItem", "Skipped", "Written",
-    "discover", "planned_output", "read", "write",
+    "Derivation", "Discovery", "FileFormat", "Reason", "SeriesItem", "Skipped", "WriteOptions", "Written",
+    "by_series", "discover", "open_output", "planned_output", "read", "write",
 ]  # fmt: skip
 
 
@@ -60,11 +64,40 @@ def read(item: SeriesItem) -> Volume:
     return run(item)
 
 
-def planned_output(item: SeriesItem, out_dir: Path, suffix: str = "denoised") -> Path:
+def planned_output(
+    item: SeriesItem, out_dir: Path, suffix: str = "denoised", file_format: FileFormat = "same"
+) -> Path:
     """The folder (DICOM) or file that `write` would make."""
     from .names import output_path
 
-    return output_path(item, out_dir, suffix)
+    return output_path(item, out_dir, suffix, file_format)
+
+
+def by_series(items: Iterable[SeriesItem]) -> list[list[SeriesItem]]:
+    """Items of a discovery by source: the stacks of a DICOM series together, anything else alone."""
+    groups: dict[tuple[str, str], list[SeriesItem]] = {}
+    for item in items:
+        groups.setdefault((item.kind, item.name), []).append(item)
+    return list(groups.values())
+
+
+def open_output(item: SeriesItem, out_dir: Path, options: WriteOptions) -> Output:
+    """Opens the output of a source series, which may have several stacks.
+
+    Use it as a context manager and `add` the volume of each stack: they come back as one derived series. It
+    appears, whole, when the block ends without an error.
+
+    Args:
+        item: any stack of the series.
+        out_dir: folder for outputs; made where it does not exist.
+        options: suffix, format, overwriting, private elements, series description.
+
+    Raises:
+        RefusedError: the series cannot be exported in that format.
+    """
+    from .output import open_output as run
+
+    return run(item, out_dir, options)
 
 
 def write(
@@ -73,8 +106,10 @@ def write(
     *,
     derivation: Derivation,
     suffix: str = "denoised",
+    file_format: FileFormat = "same",
     overwrite: bool = False,
     keep_private: bool = False,
+    series_description: str | None = None,
 ) -> Written:
     """Writes a volume as a derived copy of its source, atomically.
 
@@ -84,32 +119,20 @@ def write(
         derivation: what was done.
         suffix: ``"denoised"`` keeps the stored type of the source and, where a value is unchanged, its very
             bits. ``"residual"`` and ``"uncertainty"`` are signed maps with a scale of their own.
+        file_format: ``"same"`` as the source, or what a DICOM series is exported to.
         overwrite: replaces an earlier output; an input is never replaced.
         keep_private: copies private DICOM elements.
+        series_description: text in place of the source's Series Description.
 
     Returns:
         the files written, and how many pixels were clipped.
 
     Raises:
         OutputError: the output exists, is an input, or cannot be written; nothing is left behind.
+        GeometryError: an export needs a regular grid.
     """
-    item = volume.source
-    if not isinstance(item, SeriesItem):
-        raise OutputError("a volume without a source cannot be written as a derived image")
-    if volume.array.shape != item.shape:
-        raise OutputError(
-            f"the volume has another shape than its source {item.shape}", received=volume.array.shape
-        )
-    final = planned_output(item, out_dir, suffix)
-    if item.kind == "dicom":
-        from .dicom_writer import write_series
+    from .output import check_volume
 
-        return write_series(
-            volume, final, derivation=derivation, suffix=suffix, overwrite=overwrite,
-            keep_private=keep_private,
-        )  # fmt: skip
-    if item.kind == "nifti":
-        from .nifti import write_nifti as run
-    else:
-        from .itk import write_itk as run
-    return run(volume, final, derivation=derivation, suffix=suffix, overwrite=overwrite)
+    options = WriteOptions(suffix, file_format, overwrite, keep_private, series_description)
+    with open_output(check_volume(volume), out_dir, options) as output:
+        return output.add(volume, derivation)

@@ -40,8 +40,9 @@ def check_target(final: Path, *, overwrite: bool, inputs: Collection[Path]) -> N
         return
     if not overwrite:
         raise OutputError(
-            "the output exists", where=final, hint="Use --overwrite, or another output folder (-o)."
-        )
+            "the output exists", where=final, hint="Use --overwrite, or another output folder (-o).",
+            code="OUTPUT_EXISTS",
+        )  # fmt: skip
     if final.is_dir() and (strange := [p.name for p in final.iterdir() if not OWN_FILE.fullmatch(p.name)]):
         raise OutputError(
             "the output folder holds files that medidiff did not write", where=final,

@@ -11,7 +11,7 @@ import json
 from copy import copy, deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .names import printable
 
@@ -33,12 +33,14 @@ class Derivation:
         steps: network evaluations per slice and sample.
         samples: posterior samples.
         seed: seed of the random generator.
-        sigma_text: the noise level that was used, for people, such as ``"23.4 HU (auto)"``.
+        sigma_text: the noise level that was used, for people, such as ``"23.4 HU (auto)"``; a finding, not a
+            setting, and so no part of the fingerprint.
+        sigma_setting: the noise level that was asked for: ``"auto"``, a number, or the hash of a map.
         strength: 0 is the input, 1 fully denoised.
         window: the intensity range the model works in, for people.
         engine: inference engine and precision.
-        context: how many slices away the neighbours are that the model looked at, 0 for none.
-        operation: what was done to the pixels.
+        context: how many slices away the neighbours are that the model looked at, 0 for none; a finding.
+        operation: what was done to the pixels; ``"copy"`` leaves them as they are.
         synthetic_data: writes SyntheticData YES (0008,001C); a YES of the source is always kept.
         created: time stamp of the output, None for now; not part of the fingerprint.
     """
@@ -51,17 +53,20 @@ class Derivation:
     samples: int = 1
     seed: int = 0
     sigma_text: str = "auto"
+    sigma_setting: str = "auto"
     strength: float = 1.0
     window: str = ""
     engine: str = ""
     context: int = 1
-    operation: Literal["denoise", "simulate"] = "denoise"
+    operation: Literal["denoise", "simulate", "copy"] = "denoise"
     synthetic_data: bool = False
     created: datetime | None = None
 
     def describe(self) -> str:
         """One line for DerivationDescription (0008,2111): no patient text, at most 1024 characters (ST)."""
         model = f"{self.model_id}@{self.model_sha256[:12]}" if self.model_sha256 else self.model_id
+        if self.operation == "copy":
+            return f"Copied by medidiff {self.version} with strength 0: pixel values unchanged. {NOTICE}"
         if self.operation == "simulate":
             words = [f"Noise added by medidiff {self.version}", model, f"noise {self.sigma_text}"]
         else:
@@ -76,11 +81,17 @@ class Derivation:
         text = "; ".join(" ".join(word.split()) for word in words)
         return f"{text[: 1023 - len(NOTICE)]}. {NOTICE}"[:1024]
 
+    def settings(self) -> dict[str, Any]:
+        """Model and settings as plain values: what was asked for, not what was found."""
+        return {k: v for k, v in asdict(self).items() if k not in FINDINGS}
+
     def fingerprint(self) -> str:
         """Text that is equal exactly when model and settings are equal."""
-        settings = {k: v for k, v in asdict(self).items() if k != "created"}
-        return json.dumps(settings, sort_keys=True)
+        return json.dumps(self.settings(), sort_keys=True)
 
+
+FINDINGS = ("created", "sigma_text", "context")
+"""Fields of a `Derivation` that follow from the scan, or from the clock."""
 
 SUFFIX = {"denoised": "medidiff denoised (research)"}
 """Ends SeriesDescription; the notice is never cut."""
@@ -125,6 +136,7 @@ class Identity:
         sources: (SOP Class UID, SOP Instance UID) of every slice that went in, the slice itself first.
         suffix: ``"denoised"``, ``"residual"`` ...
         now: time stamp, the same for the whole series.
+        description: text in place of the source's Series Description; None keeps that.
     """
 
     series_uid: str
@@ -133,6 +145,7 @@ class Identity:
     sources: tuple[tuple[str, str], ...]
     suffix: str
     now: datetime
+    description: str | None = None
 
 
 def derived_uid(*sources: str) -> str:
@@ -181,17 +194,18 @@ def derive(source: Dataset, derivation: Derivation, identity: Identity, *, keep_
             new.add(deepcopy(element) if element.VR == "SQ" else copy(element))
     if not keep_private:
         new.remove_private_tags()  # inside sequences
-    _identify(new, source, identity)
+    _identify(new, source, identity, "copy" if derivation.operation == "copy" else identity.suffix)
     _explain(new, source, derivation, identity)
     _equip(new, source, derivation)
     return new
 
 
-def _identify(new: Dataset, source: Dataset, identity: Identity) -> None:
+def _identify(new: Dataset, source: Dataset, identity: Identity, word: str) -> None:
     new.SOPInstanceUID = identity.sop_uid
     new.SeriesInstanceUID = identity.series_uid
     new.SeriesNumber = identity.series_number
-    new.SeriesDescription = description(source.get("SeriesDescription"), identity.suffix)
+    text = source.get("SeriesDescription") if identity.description is None else identity.description
+    new.SeriesDescription = description(text, word)
     kind = [str(v) for v in source.get("ImageType") or []]
     fallback = ["DERIVED", "PRIMARY", *(["AXIAL"] if source.get("Modality") == "CT" else [])]
     new.ImageType = ["DERIVED", *kind[1:], *fallback[max(len(kind), 1) :]]
@@ -218,7 +232,7 @@ def _explain(new: Dataset, source: Dataset, derivation: Derivation, identity: Id
     new.DerivationDescription = f"{identity.suffix}: {derivation.describe()}"[:1024]
     if derivation.operation == "denoise":
         new.DerivationCodeSequence = [_code(*SMOOTHING)]
-    elif "DerivationCodeSequence" in new:
+    elif derivation.operation == "simulate" and "DerivationCodeSequence" in new:
         del new.DerivationCodeSequence
     new.SourceImageSequence = [_reference(*uids) for uids in identity.sources]
     new.ContentQualification = "RESEARCH"  # C.8.13.2.1.1

@@ -58,6 +58,10 @@ TAGS = [
 ]  # fmt: skip
 
 
+SPLIT = ("EchoTime", "DiffusionBValue", "TemporalPositionIdentifier")
+"""A stack has one of each."""
+
+
 @dataclass(frozen=True)
 class SliceHeader:
     """What geometry, grouping and naming need of one slice; UIDs as text, positions in mm (LPS).
@@ -310,7 +314,7 @@ def _record(dataset: Dataset, path: Path) -> SliceHeader:
         orientation=_numbers(dataset, "ImageOrientationPatient", 6),  # type: ignore[arg-type]
         kind=tuple(str(v) for v in dataset.get("ImageType") or [])[2:],
         split=tuple(
-            _rounded(dataset.get(k)) for k in ("EchoTime", "DiffusionBValue", "TemporalPositionIdentifier")
+            _rounded(dataset.get(k)) for k in SPLIT
         ),
         order=(
             _text(dataset, "AcquisitionNumber"), _rounded(dataset.get("InversionTime")),

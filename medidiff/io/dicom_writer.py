@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from .atomic import check_target, staged
 from .derivation import MAPS, Derivation, Identity, derive, derived_number, derived_uid
 from .dicom_header import lenient
 from .dicom_reader import DicomSource, read_dataset, to_little_endian
-from .items import Written
+from .items import SeriesItem, WriteOptions, Written
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -43,64 +44,97 @@ class Image:
     rescaled: bool = False
 
 
-def write_series(
-    volume: Volume,
-    final: Path,
-    *,
-    derivation: Derivation,
-    suffix: str,
-    overwrite: bool,
-    keep_private: bool,
-) -> Written:
-    """Writes the derived series into a new folder; see `medidiff.io.write`.
+class SeriesWriter:
+    """Takes the stacks of one source series, one after the other, and leaves one derived series.
+
+    Use it as a context manager: the output folder appears, whole, when the block ends without an error.
 
     Args:
-        volume: from `read_series`, with new values.
+        item: any stack of the source series.
         final: output folder.
-        derivation: what was done.
-        suffix: ``"denoised"``, or one of `MAPS`.
-        overwrite: replaces an earlier output.
-        keep_private: copies private elements.
+        options: suffix, overwriting, private elements, series description.
+
+    Raises:
+        OutputError: the output exists, would hit an input, or cannot be written.
     """
-    item = volume.source
-    names = [f"{k:04d}.dcm" for k in range(1, len(item.files) + 1)]
-    clipped, rescaled, private = 0, 0, False
-    peak = _peak(volume) if suffix in MAPS else 0.0
-    check_target(final, overwrite=overwrite, inputs=item.inputs)
-    with lenient(), staged(final, folder=True, overwrite=overwrite, inputs=item.inputs) as folder:
-        for k, identity in enumerate(_identities(volume, derivation, suffix, keep_private)):
-            source = read_dataset(item.headers.stack.slices[k])
-            stored = pixels.decode(source, item.files[k])
-            image = _encode(volume.array[k], stored, source, peak if suffix in MAPS else None)
-            if not source.file_meta.TransferSyntaxUID.is_little_endian:
-                to_little_endian(source)
-            new = derive(source, derivation, identity, keep_private=keep_private)
-            _set_pixels(new, image, suffix)
-            _save(new, folder / names[k])
-            clipped += image.encoded.clipped
-            rescaled += image.rescaled
-            private |= keep_private and any(e.tag.is_private for e in new)
-    notes = []
-    if clipped:
-        notes.append(f"{clipped} pixels did not fit the stored type and were clipped")
-    if rescaled and suffix not in MAPS:
-        notes.append(f"{rescaled} slices have a new rescale slope or intercept")
-        if private:
-            notes.append("private scaling elements of the source, if any, do not hold for those slices")
-    return Written(final, tuple(final / name for name in names), clipped, tuple(notes))
+
+    def __init__(self, item: SeriesItem, final: Path, options: WriteOptions) -> None:
+        self._final, self._options, self._inputs = final, options, item.inputs
+        self._undo = ExitStack()
+        self._folder: Path | None = None
+        self._count = 0
+
+    def __enter__(self) -> SeriesWriter:
+        check_target(self._final, overwrite=self._options.overwrite, inputs=self._inputs)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._undo.__exit__(*error)
+
+    def _open(self) -> Path:
+        """The folder that is being filled; without a stack there is none."""
+        if self._folder is None:
+            place = staged(self._final, folder=True, overwrite=self._options.overwrite, inputs=self._inputs)
+            self._folder = self._undo.enter_context(place)
+        return self._folder
+
+    def add(self, volume: Volume, derivation: Derivation) -> Written:
+        """Writes the slices of one stack.
+
+        Args:
+            volume: from `read_series`, with new values.
+            derivation: what was done.
+
+        Returns:
+            the files as they will be called, and what happened to the values.
+        """
+        item: SeriesItem = volume.source
+        options = self._options
+        is_map = options.suffix in MAPS
+        peak = _peak(volume) if is_map else None
+        names: list[str] = []
+        clipped, rescaled, private = 0, 0, False
+        folder = self._open()
+        with lenient():
+            for k, identity in enumerate(_identities(volume, derivation, options)):
+                header = item.headers.stack.slices[k]
+                source = read_dataset(header)
+                stored = pixels.decode(source, header.path)
+                image = _encode(volume.array[k], stored, source, peak)
+                if not source.file_meta.TransferSyntaxUID.is_little_endian:
+                    to_little_endian(source)
+                new = derive(source, derivation, identity, keep_private=options.keep_private)
+                _set_pixels(new, image, options.suffix)
+                self._count += 1
+                names.append(f"{self._count:04d}.dcm")
+                _save(new, folder / names[-1])
+                clipped += image.encoded.clipped
+                rescaled += image.rescaled
+                private |= options.keep_private and any(e.tag.is_private for e in new)
+        notes = []
+        if clipped:
+            notes.append(f"{clipped} pixels did not fit the stored type and were clipped")
+        if rescaled and not is_map:
+            notes.append(f"{rescaled} slices have a new rescale slope or intercept")
+            if private:
+                notes.append("private scaling elements of the source, if any, do not hold for those slices")
+        return Written(self._final, tuple(self._final / name for name in names), clipped, tuple(notes))
 
 
-def _identities(volume: Volume, derivation: Derivation, suffix: str, keep_private: bool) -> list[Identity]:
-    """New identifiers for every slice, from source UIDs, model hash and settings."""
+def _identities(volume: Volume, derivation: Derivation, options: WriteOptions) -> list[Identity]:
+    """New identifiers for every slice, from source UIDs, model hash and settings.
+
+    The series UID is the same for all stacks of a source series.
+    """
     source: DicomSource = volume.source.headers
     slices = source.stack.slices
     first = slices[0]
-    settings = (derivation.fingerprint(), suffix, f"private={keep_private}")
-    grid = (first.rows, first.columns, first.frame, first.kind, first.split, first.order[:4])
-    spacing = tuple(f"{v:.4g}" for v in first.spacing)
-    cosines = tuple(f"{v + 0.0:.3f}" for v in first.orientation)
-    series = derived_uid(first.series, repr((grid, spacing, cosines)), *settings)
-    number = derived_number(first.number, source.study_numbers, suffix)
+    settings = (
+        derivation.fingerprint(), options.suffix, f"private={options.keep_private}",
+        f"description={options.series_description}",
+    )  # fmt: skip
+    series = derived_uid(first.series, *settings)
+    number = derived_number(first.number, source.study_numbers, options.suffix)
     now = derivation.created or datetime.now(timezone.utc)
     near = source.stack.adjacent
     identities = []
@@ -111,9 +145,9 @@ def _identities(volume: Volume, derivation: Derivation, suffix: str, keep_privat
             used += [slices[k - step]] if k >= step and near[k - step : k].all() else []
             used += [slices[k + step]] if k + step < len(slices) and near[k : k + step].all() else []
         uids = tuple((h.sop_class, h.uid) for h in used)
-        identities.append(
-            Identity(series, derived_uid(*(u for _, u in uids), *settings), number, uids, suffix, now)
-        )
+        new = derived_uid(*(u for _, u in uids), *settings)
+        text = options.series_description
+        identities.append(Identity(series, new, number, uids, options.suffix, now, text))
     return identities
 
 

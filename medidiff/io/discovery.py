@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from .dicom_header import SliceHeader, read_header
 from .formats import Format, is_packed, sniff
 from .geometry import Stack, stacks
@@ -158,18 +160,25 @@ def _series(headers: list[SliceHeader], skipped: list[Skipped]) -> list[SeriesIt
     items = []
     for slices in groups.values():
         parts = stacks(slices.values())
-        split = (f"one of {len(parts)} stacks of its series",) if len(parts) > 1 else ()
-        for stack in parts:
-            items.append(_item(stack, frozenset(numbers[stack.slices[0].study]), split))
+        shared = len(parts) > 1 and all(_on_one_grid(parts[0], part) for part in parts)
+        for k, stack in enumerate(parts, start=1):
+            item = _item(stack, frozenset(numbers[stack.slices[0].study]))
+            items.append(replace(item, part=(k, len(parts)), shared_grid=shared))
     return items
 
 
-def _item(stack: Stack, study_numbers: frozenset[int], split: tuple[str, ...]) -> SeriesItem:
+def _on_one_grid(a: Stack, b: Stack) -> bool:
+    """True where two stacks have the same number of slices, at the same places."""
+    same = len(a.slices) == len(b.slices) and a.slices[0].rows == b.slices[0].rows
+    return same and a.slices[0].columns == b.slices[0].columns and np.allclose(a.affine, b.affine, atol=1e-3)
+
+
+def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
     from .dicom_reader import DicomSource
 
     first = stack.slices[0]
     files = tuple(s.path for s in stack.slices)
-    notes = [*split, *stack.notes]
+    notes = [*stack.notes]
     if not first.frame:
         notes.append("no Frame of Reference UID (0020,0052); the output has none either")
     elif len({s.frame for s in stack.slices}) > 1:
@@ -198,10 +207,16 @@ def _item(stack: Stack, study_numbers: frozenset[int], split: tuple[str, ...]) -
 
 
 def _unique_names(items: Sequence[SeriesItem]) -> list[str]:
-    """Output names without two alike, also where case does not count; later ones get -2, -3 ..."""
+    """Output names without two alike, also where case does not count; later ones get -2, -3 ...
+
+    The stacks of one DICOM series share a name.
+    """
     taken: set[str] = set()
-    names = []
+    names: list[str] = []
     for item in items:
+        if item.part[0] > 1:  # the stacks of a series come one after the other
+            names.append(names[-1])
+            continue
         new, count = item, 1
         while (place := _place(new)) in taken:
             count += 1

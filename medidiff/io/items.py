@@ -10,10 +10,14 @@ from typing import Any, Literal
 from ..volume import Modality
 
 Kind = Literal["dicom", "nifti", "itk"]
+FileFormat = Literal["same", "nifti", "nrrd", "mha"]
 
 
 class Reason(Enum):
-    """Why a file is not denoised: one value for each cause, with the sentence a user reads."""
+    """Why a file or series is not denoised: one value for each cause, with the sentence a user reads.
+
+    The names are those of `inspect --json` and of report.json.
+    """
 
     NOT_FOUND = "does not exist"
     UNREADABLE = "cannot be read"
@@ -49,6 +53,25 @@ class Reason(Enum):
     LABEL_MAP = "a label map or mask, not an image"
     UNSUPPORTED_LAYOUT = "not a 2-D, 3-D or 4-D scalar image"
     SHEARED = "a sheared grid, which this format cannot keep"
+    # A whole series, for which the message of the error says more
+    EARLIER_OUTPUT = "medidiff made this image in an earlier run"
+    NO_MODEL = "there is no model for its modality"
+    OTHER_MODALITY = "of another modality than the model"
+    UNKNOWN_MODALITY = "neither the file nor its values tell whether it is CT or MR"
+    NOISE_LEVEL = "its noise level cannot be estimated"
+    PIXELS = "its pixel data cannot be read"
+    NOT_REGULAR = "its slices do not make the regular grid that was asked for"
+    NOT_DICOM = "not a DICOM series, and only those are exported to another format"
+    REFUSED = "it must not be processed"
+    NO_IMAGE = "no image"
+    OUTPUT_EXISTS = "its output exists"
+    OUTPUT = "its output cannot be written"
+    MODEL = "its model is unknown or damaged"
+    ENGINE = "no inference engine"
+    USAGE = "the options do not fit it"
+    OUT_OF_MEMORY = "out of memory"
+    CANCELLED = "the run was cancelled"
+    UNEXPECTED = "an unexpected error"
 
 
 @dataclass(frozen=True)
@@ -81,12 +104,15 @@ class SeriesItem:
         files: the files in slice order.
         modality: ``"CT"``, ``"MR"``, ``"PT"`` or ``"OT"`` where the file does not tell.
         description: printable text without patient names.
-        name: relative, safe path of the output without suffix and extension; unique within a discovery.
+        name: relative, safe path of the output without suffix and extension; unique within a discovery, and
+            shared by the stacks of one DICOM series, which come back as one series.
         shape: ``(z, y, x)``; a 4-D file has its volumes one after the other along z.
         spacing: mm along ``(z, y, x)``.
         volumes: number of 3-D volumes in the file.
         series_uid: DICOM Series Instance UID of the source.
         number: DICOM Series Number.
+        part: which stack of its series this is, from 1, and how many there are.
+        shared_grid: True where all stacks of the series lie on one grid: volumes of a 4-D scan.
         regular: True where the slices make one regular grid (export to NIfTI, NRRD, MHA is possible).
         tilt: angle in degrees between the slice normal and the direction of stacking.
         notes: what a user should know (gaps, duplicated positions, missing frame of reference).
@@ -106,6 +132,8 @@ class SeriesItem:
     volumes: int = 1
     series_uid: str | None = None
     number: int | None = None
+    part: tuple[int, int] = (1, 1)
+    shared_grid: bool = False
     regular: bool = True
     tilt: float = 0.0
     notes: tuple[str, ...] = ()
@@ -122,7 +150,8 @@ class SeriesItem:
             return f"{self.path.name} ({size})"
         number = "" if self.number is None else f" {self.number}"
         text = f" '{self.description}'" if self.description else ""
-        return f"{self.modality} series{number}{text} ({size})"
+        stack = f" stack {self.part[0]} of {self.part[1]}" if self.part[1] > 1 else ""
+        return f"{self.modality} series{number}{text}{stack} ({size})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +160,25 @@ class Discovery:
 
     items: tuple[SeriesItem, ...]
     skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How an output is written.
+
+    Attributes:
+        suffix: what it is: ``"denoised"``, ``"residual"``, ``"uncertainty"`` or the word of a simulation.
+        format: ``"same"`` as the source, or the file format to export to.
+        overwrite: replaces an earlier output; an input is never replaced.
+        keep_private: copies private DICOM elements.
+        series_description: text in place of the source's Series Description; the notice still follows it.
+    """
+
+    suffix: str = "denoised"
+    format: FileFormat = "same"
+    overwrite: bool = False
+    keep_private: bool = False
+    series_description: str | None = None
 
 
 @dataclass(frozen=True)

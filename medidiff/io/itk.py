@@ -256,12 +256,44 @@ def write_itk(
                     continue
                 new.SetMetaData(key, image.GetMetaData(key))
             new.SetMetaData("medidiff", f"medidiff {suffix}: {derivation.describe()}")
-            try:
-                sitk.WriteImage(new, str(path), source.compressed)
-            except RuntimeError as error:
-                raise OSError(*_cause(path, error)) from error
+            _save(new, path, compressed=source.compressed)
     notes = (f"{clipped} voxels did not fit the stored type and were clipped",) if clipped else ()
     return Written(final, (final,), clipped, notes)
+
+
+def save_image(
+    path: Path,
+    values: NDArray[Any],
+    origin: NDArray[np.float64],
+    spacing: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    text: str,
+) -> None:
+    """Writes a compressed NRRD or MetaImage file; the extension tells which.
+
+    Args:
+        path: file to write.
+        values: ``[z, y, x]``.
+        origin: LPS mm of the first voxel.
+        spacing: mm along ``(x, y, z)``.
+        direction: ``[3, 3]``, orthonormal columns, LPS.
+        text: what was done, for the header.
+    """
+    with _quiet() as sitk:
+        image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+        image.SetOrigin(origin.tolist())
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection(direction.ravel().tolist())
+        image.SetMetaData("medidiff", text)
+        _save(image, path, compressed=True)
+
+
+def _save(image: Any, path: Path, *, compressed: bool) -> None:
+    with _quiet() as sitk:
+        try:
+            sitk.WriteImage(image, str(path), compressed)
+        except RuntimeError as error:
+            raise OSError(*_cause(path, error)) from error
 
 
 def _cause(path: Path, error: Exception) -> tuple[int, str]:

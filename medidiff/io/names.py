@@ -10,6 +10,7 @@ from .items import SeriesItem
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
 IMAGE_SUFFIX = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$", re.IGNORECASE)
+EXTENSION = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
 OWN_ITK = {".nhdr": ".nrrd", ".mhd": ".mha"}  # a detached header is written as one file
 
 
@@ -48,9 +49,13 @@ def image_stem(path: Path) -> str:
     return IMAGE_SUFFIX.sub("", path.name)
 
 
-def output_path(item: SeriesItem, out_dir: Path, suffix: str) -> Path:
+def output_path(item: SeriesItem, out_dir: Path, suffix: str, file_format: str = "same") -> Path:
     """Where the output of an item goes: see `medidiff.io.planned_output`."""
     word = safe(suffix) or "denoised"
+    if file_format != "same" and item.kind == "dicom":
+        split = item.part[1] > 1 and not (file_format == "nifti" and item.shared_grid)
+        stack = f"_stack-{item.part[0]}" if split else ""
+        return out_dir / f"{item.name}{stack}_desc-{word}{EXTENSION[file_format]}"
     if item.kind == "dicom":
         return out_dir / (item.name if word == "denoised" else f"{item.name}_{word}")
     source = item.files[0].name.lower()

@@ -314,7 +314,7 @@ def _sidecar_content(item: SeriesItem, volume: Volume, derivation: Derivation, s
         {
             "Name": "medidiff", "Version": derivation.version, "Description": NOTICE,
             "Model": derivation.model_id, "ModelSHA256": derivation.model_sha256,
-            "Settings": json.loads(derivation.fingerprint()),
+            "Settings": derivation.settings(),
         },
     ]  # fmt: skip
     if volume.unit != "a.u.":

@@ -191,7 +191,7 @@ def test_other_series_go_on_when_one_fails(
             raise PixelError("cannot be decoded", where=path)
         return io.read(item)
 
-    monkeypatch.setattr("medidiff.batch.running.read", read)
+    monkeypatch.setattr("medidiff.batch.series.read", read)
     ran = run("denoise", tmp_path / "in", "-o", tmp_path / "out", *NOISE)
     assert ran.code == 4
     assert len(ran.lines) == 1

@@ -27,7 +27,9 @@ def test_inspect_shows_series_and_skips(run: Callable, tmp_path: Path) -> None:
     assert "128 128 4" in ran.out
     assert "0.8 0.7 3" in ran.out
     assert "1 file: not an image file" in ran.out
-    ran = run("inspect", tmp_path / "in", "--json")
+    assert "noise SD" not in ran.out
+    assert "noise SD" in run("inspect", tmp_path / "in", "--noise").out
+    ran = run("inspect", tmp_path / "in", "--json", "--noise")
     found = json.loads(ran.out)
     ct, mr = (next(s for s in found["series"] if s["modality"] == m) for m in ("CT", "MR"))
     assert ct["shape_zyx"] == [4, 128, 128]
@@ -37,6 +39,7 @@ def test_inspect_shows_series_and_skips(run: Callable, tmp_path: Path) -> None:
     assert mr["shape_zyx"] == [3, 40, 48]
     assert found["skipped"] == [
         {
+            "code": "NOT_AN_IMAGE",
             "reason": "not an image file",
             "detail": "",
             "files": 1,
@@ -54,7 +57,7 @@ def test_inspect_without_noise_reads_no_pixels(
 
     monkeypatch.setattr("medidiff.io.read", forbidden)
     source = ct_series(tmp_path / "in")
-    found = json.loads(run("inspect", source, "--json", "--no-noise").out)
+    found = json.loads(run("inspect", source, "--json").out)
     assert "noise" not in found["series"][0]
 
 
@@ -77,7 +80,7 @@ def test_inspect_imports_no_engine(tmp_path: Path, environment: dict[str, str]) 
     source = ct_series(tmp_path / "in", shape=(128, 128))
     code = (
         "import sys\nfrom medidiff.cli.main import main\n"
-        f"sys.argv = ['medidiff', 'inspect', {str(source)!r}, '--json']\n"
+        f"sys.argv = ['medidiff', 'inspect', {str(source)!r}, '--json', '--noise']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0\n"
         "print(*sorted({m.split('.')[0] for m in sys.modules}), file=sys.stderr)"
     )

@@ -1,0 +1,265 @@
+"""One source series on its way: its stacks are denoised one by one and come back as one derived series."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from medidiff import __version__
+from medidiff.batch.account import Outcome, Status, is_memory
+from medidiff.batch.planning import Entry, Plan, suits, taken_as
+from medidiff.batch.pool import Pool
+from medidiff.batch.request import Request
+from medidiff.denoise import Denoiser, Result, Settings
+from medidiff.errors import CancelledError, MedidiffError, RefusedError, UsageError
+from medidiff.evaluation.compare import check_same_grid
+from medidiff.io import Derivation, Reason, SeriesItem, open_output, read
+from medidiff.io.output import Output
+from medidiff.models.bundle import Bundle
+from medidiff.volume import Volume
+
+
+class Observer(Protocol):
+    """What watches a run: a progress bar, a log, a machine."""
+
+    def begin(self, index: int, count: int, entry: Entry) -> None:
+        """Series `index` of `count` starts, counted from 1."""
+
+    def stage(self, text: str) -> None:
+        """The current series goes into its next stage: reading, denoising, writing."""
+
+    def ready(self, denoiser: Denoiser, volume: Volume) -> None:
+        """Model and scan of the current series are in memory."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Slices done of the current series."""
+
+    def finished(self, index: int, count: int, outcome: Outcome) -> None:
+        """Series `index` of `count` is over."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """A denoised stack that is yet to be written."""
+
+    result: Result
+    derivation: Derivation
+    model: str | None
+
+
+def left_out(entry: Entry) -> Outcome:
+    """The outcome of an entry that was not planned."""
+    assert entry.decision != "planned"
+    return Outcome(entry.item, entry.decision, entry.reason, code=entry.code)
+
+
+def cancelled_outcome(entry: Entry, error: CancelledError | None = None) -> Outcome:
+    """The outcome of a planned entry that the user stopped."""
+    reason = Reason.CANCELLED
+    return Outcome(entry.item, "cancelled", reason.value, error=error, code=reason.name)
+
+
+class SeriesRun:
+    """One source series on its way: its stacks are denoised one by one and come back as one series."""
+
+    def __init__(
+        self, plan: Plan, pool: Pool, observer: Observer, cancelled: Callable[[], bool], first: int
+    ) -> None:
+        self._plan, self._pool, self._observer, self._cancelled = plan, pool, observer, cancelled
+        self._first = first
+        self._outputs: dict[str, Output] = {}
+
+    def all(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Denoises every stack, whatever happens; nothing is written if writing fails or is cancelled."""
+        outcomes: list[Outcome] = []
+        try:
+            with ExitStack() as undo:
+                for index, entry in enumerate(entries, start=self._first):
+                    self._observer.begin(index, len(self._plan.entries), entry)
+                    outcomes.append(
+                        self._stack(entry, undo) if entry.decision == "planned" else left_out(entry)
+                    )
+                self._check()
+        except CancelledError as error:
+            return [cancelled_outcome(e, error) if e.decision == "planned" else left_out(e) for e in entries]
+        except Exception as error:  # of writing: it concerns every stack of the series
+            failed = [_failed(e, error) if e.decision == "planned" else left_out(e) for e in entries]
+            kept = [o for o in outcomes if o.status in ("refused", "failed")]
+            return [next((o for o in kept if o.item is new.item), new) for new in failed]
+        return outcomes
+
+    def _stack(self, entry: Entry, undo: ExitStack) -> Outcome:
+        """Denoises one stack; what goes wrong before writing concerns this stack alone."""
+        clock = time.monotonic()
+        try:
+            volume, done = self._result(entry)
+        except CancelledError:
+            raise
+        except Exception as error:  # a bug or an odd file must not cost the user the other series
+            return replace(_failed(entry, error), seconds=time.monotonic() - clock)
+        self._observer.stage("writing")
+        request, notes = self._plan.request, [*entry.notes, *done.result.notes]
+        written: dict[str, Path] = {}
+        clipped = 0
+        for suffix in request.suffixes:
+            self._check()
+            image = _output(suffix, volume, done.result)
+            if image is None:
+                notes.append(f"no {suffix} map: mode {request.settings.mode} gave none")
+                continue
+            new = self._output(suffix, entry.item, undo).add(image, done.derivation)
+            written[suffix] = new.path
+            clipped += new.clipped
+            notes += new.notes
+        result = done.result
+        return Outcome(
+            entry.item, "denoised", "", written, done.model, result.sigma, result.sigma_text,
+            result.evaluations, seconds=time.monotonic() - clock, clipped=clipped,
+            notes=tuple(dict.fromkeys(notes)),
+        )  # fmt: skip
+
+    def _result(self, entry: Entry) -> tuple[Volume, _Done]:
+        """Reads and denoises one stack."""
+        self._check()
+        self._observer.stage("reading")
+        volume = read(entry.item)
+        request = self._plan.request
+        if request.copies:
+            return volume, _Done(Result(volume), _copied(request), None)
+        modality = entry.modality if entry.modality != "OT" else volume.modality
+        model = entry.model or _model_for(volume, entry)
+        volume = taken_as(volume, suits(entry.item, modality, model, self._pool))
+        self._check()
+        denoiser = self._pool.denoiser(model)
+        settings = _with_map(request.settings, self._plan.sigma_map, volume)
+        self._observer.ready(denoiser, volume)
+        self._observer.stage("denoising")
+        result = denoiser.run(volume, settings, self._observer.progress, self._cancelled)
+        derivation = _derivation(denoiser.bundle, denoiser, settings, result, request)
+        return volume, _Done(result, derivation, denoiser.bundle.name)
+
+    def _output(self, suffix: str, item: SeriesItem, undo: ExitStack) -> Output:
+        """The open output of a suffix; they are put in their places in the reverse order of opening."""
+        if not self._outputs:
+            request = self._plan.request
+            for name in reversed(request.suffixes):
+                self._outputs[name] = undo.enter_context(
+                    open_output(item, request.out_dir, request.options(name))
+                )
+        return self._outputs[suffix]
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise CancelledError("Cancelled; nothing is half-written")
+
+
+def _model_for(volume: Volume, entry: Entry) -> str:
+    """The shipped model for a file that did not tell its modality."""
+    if volume.modality == "CT":
+        return "ct"
+    raise RefusedError(
+        "cannot tell whether this is CT or MR", where=entry.item.path,
+        hint="Say which: --modality ct or --modality mr.", code=Reason.UNKNOWN_MODALITY.name,
+    )  # fmt: skip
+
+
+def _with_map(settings: Settings, sigma_map: Volume | None, volume: Volume) -> Settings:
+    """The settings with the noise map, if it lies on the grid of the scan."""
+    if sigma_map is None:
+        return settings
+    try:
+        check_same_grid(volume, sigma_map)
+    except MedidiffError as error:
+        raise UsageError(
+            "The noise map (--sigma) does not lie on the grid of the scan", hint=str(error)
+        ) from error
+    values = sigma_map.array
+    if sigma_map.padding is not None:
+        values = np.where(sigma_map.padding, np.float32(0.0), values)
+    return replace(settings, sigma=values)
+
+
+def _output(suffix: str, volume: Volume, result: Result) -> Volume | None:
+    """The image that goes out under a suffix; None where there is none."""
+    if suffix == "denoised":
+        return result.volume
+    if suffix == "residual":
+        return volume.with_array(volume.array - result.volume.array)
+    if result.uncertainty is None:
+        return None
+    return volume.with_array(result.uncertainty)
+
+
+def _derivation(
+    bundle: Bundle, denoiser: Denoiser, settings: Settings, result: Result, request: Request
+) -> Derivation:
+    """What the headers say."""
+    engine = denoiser.engine
+    return Derivation(
+        model_id=f"{bundle.name}-{bundle.version}",
+        model_sha256=bundle.sha256,
+        version=__version__,
+        mode=settings.mode,
+        steps=settings.evaluations,
+        samples=settings.draws,
+        seed=settings.seed,
+        sigma_text=result.sigma_text,
+        sigma_setting=_sigma_setting(settings),
+        strength=settings.strength,
+        window="-1024 to 3071 HU" if bundle.modality == "ct" else "0 to 4 x foreground p99",
+        engine=f"{engine.name} {engine.precision}",
+        context=result.context,
+        synthetic_data=request.synthetic_data,
+    )
+
+
+def _copied(request: Request) -> Derivation:
+    """What the headers of an unchanged scan say."""
+    return Derivation(
+        "none", version=__version__, strength=0.0, context=0, operation="copy",
+        synthetic_data=request.synthetic_data,
+    )  # fmt: skip
+
+
+def _sigma_setting(settings: Settings) -> str:
+    """The noise level that was asked for, as text that tells any two apart."""
+    if settings.sigma is None:
+        return "auto"
+    if isinstance(settings.sigma, np.ndarray):
+        return f"map {hashlib.sha256(np.ascontiguousarray(settings.sigma).tobytes()).hexdigest()[:16]}"
+    return repr(float(settings.sigma))
+
+
+def _failed(entry: Entry, error: Exception) -> Outcome:
+    """The outcome of a stack that met an error."""
+    if isinstance(error, MedidiffError):
+        status: Status = "refused" if isinstance(error, RefusedError) else "failed"
+        return Outcome(
+            entry.item, status, _located(error, entry), model=entry.model, error=error, code=error.code
+        )
+    code = Reason.OUT_OF_MEMORY if is_memory(error) else Reason.UNEXPECTED
+    reason = _unexpected(error, entry)
+    return Outcome(entry.item, "failed", reason, model=entry.model, error=error, code=code.name)
+
+
+def _located(error: MedidiffError, entry: Entry) -> str:
+    """The message, with the series in front where the error does not say where."""
+    return str(error) if error.where else f"{entry.item.path}: {error}"
+
+
+def _unexpected(error: Exception, entry: Entry) -> str:
+    if is_memory(error):
+        z, y, x = entry.item.shape
+        return (
+            f"{entry.item.path}: out of memory with {x}x{y}x{z} voxels. "
+            "Close other programs, or use a smaller --tile."
+        )
+    text = " ".join(str(error).split()) or "no message"
+    return f"{entry.item.path}: unexpected {type(error).__name__}: {text[:200]}. Use -v for the traceback."
