@@ -23,7 +23,7 @@ from medidiff.io import (
 )
 from medidiff.io.atomic import check_target
 from medidiff.io.export import check_exportable
-from medidiff.io.names import image_stem
+from medidiff.io.names import image_stem, keeps_format
 from medidiff.volume import Modality, Volume
 
 Decision = Literal["planned", "skipped", "refused"]
@@ -206,7 +206,7 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
             )  # fmt: skip
         if name is not None:
             modality = suits(item, modality, name, pool)
-        if request.format != "same" and request.format != item.kind:
+        if not keeps_format(item, request.format):
             check_exportable(item, request.format)
         for path in outputs.values():
             check_target(path, overwrite=request.overwrite, inputs=item.inputs)

@@ -49,6 +49,13 @@ def image_stem(path: Path) -> str:
     return IMAGE_SUFFIX.sub("", path.name)
 
 
+def keeps_format(item: SeriesItem, file_format: str) -> bool:
+    """True where an output in that format is a file of the source's own kind, not an export."""
+    own = ".nii.gz" if item.kind == "nifti" else OWN_ITK.get(item.files[0].suffix.lower())
+    own = own or item.files[0].suffix.lower()
+    return file_format == "same" or (item.kind != "dicom" and EXTENSION[file_format] == own)
+
+
 def output_path(item: SeriesItem, out_dir: Path, suffix: str, file_format: str = "same") -> Path:
     """Where the output of an item goes: see `medidiff.io.planned_output`."""
     word = safe(suffix) or "denoised"

@@ -11,7 +11,7 @@ from .atomic import check_target
 from .derivation import Derivation
 from .export import ExportWriter, check_exportable
 from .items import SeriesItem, WriteOptions, Written
-from .names import output_path
+from .names import keeps_format, output_path
 
 
 class Output(Protocol):
@@ -61,8 +61,7 @@ class FileWriter:
 def open_output(item: SeriesItem, out_dir: Path, options: WriteOptions) -> Output:
     """The writer for the series of an item; see `medidiff.io.open_output`."""
     final = output_path(item, out_dir, options.suffix, options.format)
-    own = {"nifti": item.kind == "nifti", "same": True}.get(options.format, False)
-    if not own:
+    if not keeps_format(item, options.format):
         check_exportable(item, options.format)
         return ExportWriter(item, final, options)
     if item.kind == "dicom":

@@ -130,6 +130,11 @@ def test_a_file_is_not_converted(tmp_path: Path, derivation: Derivation) -> None
         write(volume, tmp_path / "out", derivation=derivation, file_format="nrrd")
     assert caught.value.code == "NOT_DICOM"
     assert write(volume, tmp_path / "out", derivation=derivation, file_format="nifti").path.exists()
+    for name in ("b.nrrd", "c.mha"):
+        sitk.WriteImage(sitk.Image([4, 5, 3], sitk.sitkInt16), tmp_path / name)
+        volume = read(only(tmp_path / name))
+        options = {"derivation": derivation, "file_format": name.split(".")[1]}
+        assert write(volume, tmp_path / "out", **options).path.suffix == Path(name).suffix
 
 
 def echo(number: int) -> Callable[[Dataset, int], None]:
