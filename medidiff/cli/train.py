@@ -15,9 +15,15 @@ from medidiff.cli.options import INPUT, HelpfulCommand, progress_option, talk_op
 @click.command(cls=HelpfulCommand, short_help="Train a model from a configuration file.")
 @click.argument("config_file", metavar="CONFIG.toml", type=INPUT)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run.")
+@click.option(
+    "--from", "start", default=None, show_default="random weights", metavar="ct|mr|PATH",
+    help="Start from the weights of this model, to go on with it or to adapt it to your own scans.",
+)  # fmt: skip
 @progress_option
 @talk_options
-def command(config_file: Path, resume: bool, progress: str, quiet: bool, verbose: bool) -> int:
+def command(
+    config_file: Path, resume: bool, start: str | None, progress: str, quiet: bool, verbose: bool
+) -> int:
     """Train a model as CONFIG.toml says; see configs/ for the released recipes.
 
     Checkpoints and TensorBoard logs go to the run's folder. Ctrl-C stops after the current step with a
@@ -26,12 +32,15 @@ def command(config_file: Path, resume: bool, progress: str, quiet: bool, verbose
     \b
     medidiff train configs/ct.toml
     medidiff train configs/ct.toml --resume
+    medidiff train my_scanner.toml --from ct
     """
+    from medidiff import models
     from medidiff.cli.progress import choose, counter, emit
     from medidiff.errors import EngineError
     from medidiff.training.config import load
 
     config = load(config_file)
+    bundle = None if start is None else models.load(start)
     if find_spec("tensorflow") is None:
         raise EngineError(
             "Training needs TensorFlow, which is not installed", hint="Run: pip install 'medidiff[train]'"
@@ -56,7 +65,7 @@ def command(config_file: Path, resume: bool, progress: str, quiet: bool, verbose
         elif not quiet:
             click.echo(f"medidiff: {_line(figures, total)}", err=True)
 
-    trainer = Trainer(config, resume=resume, report=report)
+    trainer = Trainer(config, resume=resume, start=bundle, report=report)
     final = trainer.run()
     if not quiet:
         click.echo(f"medidiff: finished; {_line(final, total)}", err=True)

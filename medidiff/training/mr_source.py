@@ -56,9 +56,12 @@ class MRSource:
         """One noisy slice with its truth."""
         stack = self.stacks[int(rng.choice(len(self.stacks), p=self.share))]
         k = int(rng.integers(len(stack.slices)))
-        clean, sigma_f = self._augment(_with_neighbours(stack.slices, k), stack.sigma, rng)
+        clean = _with_neighbours(stack.slices, k)
+        height = clean.shape[1]
+        clean, sigma_f = self._augment(clean, stack.sigma, rng)
+        pixel_mm = stack.pixel_mm * (2.0 if clean.shape[1] < height else 1.0)  # binned
         sigma = self._sigma(sigma_f, rng)
-        return simulate_slice(clean, sigma_f, mr.draw(rng, sigma), stack.pixel_mm, rng)
+        return simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
 
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
         data = self.config.data

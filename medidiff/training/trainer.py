@@ -16,6 +16,8 @@ import tensorflow as tf
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import CancelledError, OutputError, UsageError
+from medidiff.models.bundle import Bundle
+from medidiff.models.export import from_onnx, load_weights
 from medidiff.models.unet import build
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.checkpoint import Checkpoint
@@ -36,6 +38,7 @@ class Trainer:
     Args:
         config: the run.
         resume: go on from the checkpoint in the output folder.
+        start: model whose weights the run starts from, of the same network; None starts from random ones.
         report: called with step, loss, rate and steps per second.
         source: samples made in this process instead of a background one (tests).
         validator: validation set; None makes the standard one.
@@ -46,6 +49,7 @@ class Trainer:
         config: TrainConfig,
         *,
         resume: bool = False,
+        start: Bundle | None = None,
         report: Report | None = None,
         source: Source | None = None,
         validator: Validator | None = None,
@@ -75,6 +79,8 @@ class Trainer:
             self.model = build(config.network)
         finally:
             keras.mixed_precision.set_dtype_policy(previous)
+        if start is not None and not resume:
+            self._start_from(start)
         self.optimiser = make_optimiser(config.optimiser)
         self.optimiser.build(self.model.trainable_variables)
         self.average = [tf.Variable(np.asarray(w), dtype=tf.float32) for w in self.model.trainable_variables]
@@ -159,6 +165,16 @@ class Trainer:
             config=self.config.to_dict(),
             history=self.history,
         )
+
+    def _start_from(self, bundle: Bundle) -> None:
+        same = bundle.config == self.config.network and bundle.modality == self.config.modality
+        if not same or bundle.sigma_data != self.config.sigma_data:
+            raise UsageError(
+                f"The model {bundle.name!r} is of another network, modality or sigma_data than this run",
+                received=f"{bundle.modality}, {bundle.config}, sigma_data {bundle.sigma_data}",
+                hint="Take [network] and sigma_data of the recipe that it was made with.",
+            )
+        load_weights(self.model, from_onnx(bundle.network))
 
     def _restore(self, saved: Checkpoint) -> None:
         # Through JSON, as the checkpoint went: it turns tuples into lists.

@@ -245,3 +245,23 @@ def test_damaged_and_missing_checkpoints(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ModelError, match="damaged"):
         checkpoint.load(tmp_path)
+
+
+def test_a_run_starts_from_a_model(tmp_path: Path) -> None:
+    from networks import random_inputs, tiny_bundle
+
+    from medidiff.models.export import to_keras
+    from medidiff.training.trainer import Trainer
+
+    config = toy_config(tmp_path)
+    bundle = tiny_bundle(config.network, sigma_data=config.sigma_data)
+    validator = Validator.make(config, ToySource(), slices=4)
+    trainer = Trainer(config, start=bundle, source=ToySource(), validator=validator)
+    planes, condition = random_inputs(config.network, 2, 32, 32)
+    planes = planes.transpose(0, 2, 3, 1)
+    expected = np.asarray(to_keras(config.network, bundle.network)([planes, condition]))
+    np.testing.assert_allclose(trainer.predictor()(planes, condition), expected, rtol=1e-5, atol=1e-6)
+    trainer.run()
+    assert np.abs(trainer.predictor()(planes, condition) - expected).max() > 1e-4
+    with pytest.raises(UsageError, match="another network"):
+        Trainer(replace(config, name="other", sigma_data=0.4), start=bundle, validator=validator)
