@@ -108,7 +108,8 @@ class CTSource:
         # Below 1.41 sigma_F no correction exists; the slab means of the clean pool then count as truth.
         sigma_f = reference.sigma if t >= TARGET_RATIO * reference.sigma else 0.0
         drawn = self.simulate(reference, t, sigma_f, rng)
-        return replace(drawn, texture=drawn.texture * float(rng.uniform(*TEXTURE_TOLD)))
+        told = drawn.texture or 0.0
+        return replace(drawn, texture=told * float(rng.uniform(*TEXTURE_TOLD)))
 
     def simulate(
         self, reference: Reference, t: float, sigma_f: float, rng: np.random.Generator
