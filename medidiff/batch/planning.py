@@ -195,6 +195,9 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
     """The entry of one series."""
     outputs = {s: planned_output(item, request.out_dir, s, request.format) for s in request.suffixes}
     modality: Modality = item.modality
+    if request.resume and all(path.exists() for path in outputs.values()):
+        reason = Reason.DONE
+        return Entry(item, "skipped", reason.value, modality, outputs=outputs, code=reason.name)
     if request.modality != "auto":
         modality = "CT" if request.modality == "ct" else "MR"
     try:

@@ -28,6 +28,7 @@ class Request:
         sigma_map: an image with the noise SD of every voxel, on the grid of the scan.
         save_residual: also write input minus output.
         overwrite: replace earlier outputs.
+        resume: leave out series whose outputs are all there; outputs are whole or absent.
         keep_private: copy private DICOM elements.
         format: that of the outputs; ``"same"`` as the source.
         series_description: in place of the source's.
@@ -42,6 +43,7 @@ class Request:
     sigma_map: Path | None = None
     save_residual: bool = False
     overwrite: bool = False
+    resume: bool = False
     keep_private: bool = False
     format: FileFormat = "same"
     series_description: str | None = None

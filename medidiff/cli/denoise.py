@@ -30,6 +30,9 @@ from medidiff.cli.options import (
     "-f", "--format", "file_format", type=click.Choice(FORMATS), default="same",
     help="Format of the outputs; a DICOM series is exported to a file where its slices make a regular grid.",
 )  # fmt: skip
+@click.option(
+    "--resume", is_flag=True, help="Leave out series whose outputs are there: go on with a stopped run."
+)
 @click.option("--synthetic-data", is_flag=True, help="Mark derived DICOM as SyntheticData YES (0008,001C).")
 @click.option("--save-residual", is_flag=True, help="Also write input minus output.")
 @click.option("--save-uncertainty", is_flag=True, help="Also write the SD of every voxel.")
@@ -121,6 +124,7 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
         sigma_map=sigma if is_map else None,
         save_residual=options["save_residual"],
         overwrite=options["overwrite"],
+        resume=options["resume"],
         keep_private=options["keep_private"],
         format=options["file_format"],
         series_description=options["series_description"],

@@ -55,6 +55,7 @@ class Reason(Enum):
     SHEARED = "a sheared grid, which this format cannot keep"
     # A whole series, for which the message of the error says more
     EARLIER_OUTPUT = "medidiff made this image in an earlier run"
+    DONE = "its output is there already"
     NO_MODEL = "there is no model for its modality"
     OTHER_MODALITY = "of another modality than the model"
     UNKNOWN_MODALITY = "neither the file nor its values tell whether it is CT or MR"

@@ -149,3 +149,25 @@ def test_options_reach_the_header(run: Callable, tmp_path: Path) -> None:
     other = pydicom.dcmread(sorted(Path(plain.lines[0]).iterdir())[0])
     assert "SyntheticData" not in other
     assert other.SeriesInstanceUID != header.SeriesInstanceUID
+
+
+def test_a_stopped_run_goes_on(run: Callable, tmp_path: Path) -> None:
+    ct_series(tmp_path / "in" / "a")
+    again = ("denoise", tmp_path / "in", "-o", tmp_path / "out", *NOISE)
+    (first,) = run(*again).lines
+    ct_series(tmp_path / "in" / "b", series="2")
+    assert run(*again).code == 4  # the first output is in the way
+    (second,) = set(run(*again, "--overwrite").lines) - {first}
+    before = {p: p.stat().st_mtime_ns for p in Path(first).iterdir()}
+    for path in Path(second).iterdir():
+        path.unlink()
+    Path(second).rmdir()
+    ran = run(*again, "--resume")
+    assert ran.code == 0
+    assert ran.lines == [second]
+    assert {p: p.stat().st_mtime_ns for p in Path(first).iterdir()} == before
+    codes = [(s["status"], s["code"]) for s in report(tmp_path / "out")["series"]]
+    assert sorted(codes) == [("denoised", ""), ("skipped", "DONE")]
+    ran = run(*again, "--resume")
+    assert ran.code == 0
+    assert ran.lines == []
