@@ -171,7 +171,7 @@ def _halves(values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
 
 
 def _scores(train1: Floats, train0: Floats, test1: Floats, test0: Floats) -> tuple[Floats, Floats]:
-    """Decision variable of the test cases ``[..., n]`` with and without the insert; ``[..., n, channels]`` in."""
+    """Decision variable ``[..., n]`` of the test cases, from channel outputs ``[..., n, channels]``."""
     covariance = 0.5 * (_covariance(train1) + _covariance(train0))
     mean = train1.mean(axis=-2) - train0.mean(axis=-2)
     template = np.linalg.solve(covariance, mean[..., None])

@@ -17,8 +17,8 @@ from medidiff.errors import PixelError
 from medidiff.volume import FloatArray
 
 BIN_PX = 0.1
-LENGTH = 8192
-"""The line spread is padded with zeros to so many bins: 0.017 lp/cm between frequencies at 0.7 mm pixels."""
+LENGTH = 4000
+"""Bins of the line spread, padded with zeros: 201 frequencies from 0 to half a cycle per pixel."""
 
 MIN_REACH_PX = 4.0
 """The profile must cover at least this distance on either side of the edge."""
@@ -74,7 +74,7 @@ def ttf(
     pixel_mm: float,
     rng: np.random.Generator,
 ) -> Ttf:
-    """TTF from the edge of a disk: edge spread -> line spread -> \\|FFT\\|, 1 at frequency 0.
+    """TTF from the edge of a disk: edge spread -> line spread -> magnitude of its FFT, 1 at frequency 0.
 
     The edge spread is the mean over angles and realisations at each distance from the centre, from a quarter
     of the radius to seven quarters; nothing but the disk and its uniform surround may lie there.
@@ -96,10 +96,10 @@ def ttf(
             f"The insert is too small for a TTF: its radius must be at least {MIN_REACH_PX / 0.75:.1f} px",
             received=f"{radius:.1f} px",
         )
-    box = _box(slices.shape[1:], centre_yx, radius + reach)
-    y, x = np.ogrid[box]
+    rows, columns = _box(slices.shape[1:], centre_yx, radius + reach)
+    y, x = np.ogrid[rows, columns]
     distance = np.hypot(y - centre_yx[0], x - centre_yx[1]).ravel()
-    values = slices[:, *box].reshape(len(slices), -1).astype(np.float64)
+    values = slices[:, rows, columns].reshape(len(slices), -1).astype(np.float64)
 
     f, curve, contrast = _transfer(distance, values.mean(axis=0), radius, reach)
     lp_cm = f * 10.0 / pixel_mm
@@ -141,15 +141,15 @@ def _transfer(distance: Floats, values: Floats, radius: float, reach: float) -> 
     if contrast == 0.0:
         raise PixelError("The insert has no contrast: there is no edge to measure")
     line = -np.diff(edge) / contrast * _taper(bins - 1)
-    f = np.fft.rfftfreq(LENGTH, BIN_PX)
-    spectrum = np.abs(np.fft.rfft(line, LENGTH))
-    kept = f <= 0.5
+    f: Floats = np.fft.rfftfreq(LENGTH, BIN_PX)
+    f = f[f <= 0.5]
+    spectrum: Floats = np.abs(np.fft.rfft(line, LENGTH))[: len(f)]
     # The difference of neighbouring bins is a box of one bin in space.
-    return f[kept], spectrum[kept] / spectrum[0] / np.sinc(f[kept] * BIN_PX), contrast
+    return f, spectrum / spectrum[0] / np.sinc(f * BIN_PX), contrast
 
 
 def _taper(count: int) -> Floats:
-    """1 over the middle half, falling to 0 at the ends as a cosine (Tukey): noise far from the edge is cut."""
+    """1 over the middle half, a cosine down to 0 at the ends (Tukey): cuts the noise far from the edge."""
     x = np.abs(np.linspace(-1.0, 1.0, count))
     return np.where(x < 0.5, 1.0, 0.5 * (1.0 + np.cos(2.0 * np.pi * (x - 0.5))))
 
