@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +13,12 @@ import numpy as np
 from ..errors import PixelError
 from ..volume import Volume
 from . import pixels
-from .dicom_header import SliceHeader, lenient
+from .decoding import decode_frames
 from .formats import open_image
+from .functional_groups import frame_groups
 from .geometry import Stack
 from .items import SeriesItem
+from .slice_header import SliceHeader, lenient
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -83,15 +88,21 @@ def read_series(item: SeriesItem) -> Volume:
     array = np.empty(item.shape, np.float32)
     padding = np.zeros(item.shape, bool)
     unit = "a.u."
+    places: dict[Path, list[int]] = defaultdict(list)  # a multi-frame file is read once
+    for k, header in enumerate(stack.slices):
+        places[header.path].append(k)
     with lenient():
-        for k, header in enumerate(stack.slices):
-            dataset = read_dataset(header)
-            stored = pixels.decode(dataset, header.path)
-            if stored.shape != item.shape[1:]:
-                raise PixelError("has changed since it was discovered", where=header.path)
-            array[k] = pixels.to_real(stored, *(pixels.rescale_pair(dataset) or (1.0, 0.0)))
-            padding[k] = pixels.padding_mask(stored, pixels.padding_range(dataset))
-            unit = _unit(dataset, unit)
+        for path, indices in places.items():
+            slices = [stack.slices[k] for k in indices]
+            dataset = read_dataset(slices[0])
+            limits = pixels.padding_range(dataset)
+            frames = decode_frames(dataset, path, [s.frame_number or 1 for s in slices])
+            for k, scale, stored in zip(indices, scales(dataset, slices), frames, strict=True):
+                if stored.shape != item.shape[1:]:
+                    raise PixelError("has changed since it was discovered", where=path)
+                array[k] = pixels.to_real(stored, *(pixels.rescale_pair(scale) or (1.0, 0.0)))
+                padding[k] = pixels.padding_mask(stored, limits)
+                unit = _unit(dataset, scale, unit)
     return Volume(
         array=array,
         affine=stack.affine,
@@ -103,10 +114,24 @@ def read_series(item: SeriesItem) -> Volume:
     )
 
 
-def _unit(dataset: FileDataset, default: str) -> str:
+def scales(dataset: Dataset, slices: Sequence[SliceHeader]) -> list[Dataset]:
+    """What holds Rescale Slope and Intercept of each slice of an image: the image or a functional group.
+
+    Raises:
+        PixelError: the frames are not those that were discovered.
+    """
+    if not slices[0].frame_number:
+        return [dataset]
+    groups = frame_groups(dataset)
+    if len(groups) < max(s.frame_number for s in slices):
+        raise PixelError("has changed since it was discovered", where=slices[0].path)
+    return [groups[s.frame_number - 1].group("PixelValueTransformationSequence") for s in slices]
+
+
+def _unit(dataset: Dataset, scale: Dataset, default: str) -> str:
     """HU for CT unless Rescale Type says otherwise (C.11.1.1.2), Bq/ml for PET in BQML (C.8.9.1.1.3)."""
     modality = str(dataset.get("Modality"))
-    if modality == "CT" and str(dataset.get("RescaleType") or "HU").strip() in ("HU", "US"):
+    if modality == "CT" and str(scale.get("RescaleType") or "HU").strip() in ("HU", "US"):
         return "HU"
     if modality == "PT" and str(dataset.get("Units") or "") == "BQML":
         return "Bq/ml"

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import OutputError
 from ..volume import Volume
 from . import pixels
 from .atomic import check_target, staged
 from .derivation import MAPS, Derivation, Identity, derive, derived_number, derived_uid
-from .dicom_header import lenient
+from .decoding import decode
 from .dicom_reader import DicomSource, read_dataset, to_little_endian
 from .items import SeriesItem, WriteOptions, Written
+from .slice_header import lenient
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -89,6 +91,8 @@ class SeriesWriter:
             the files as they will be called, and what happened to the values.
         """
         item: SeriesItem = volume.source
+        if item.headers.stack.slices[0].frame_number:
+            raise OutputError("enhanced multi-frame images cannot be written yet", where=item.path)
         options = self._options
         is_map = options.suffix in MAPS
         peak = _peak(volume) if is_map else None
@@ -99,7 +103,7 @@ class SeriesWriter:
             for k, identity in enumerate(_identities(volume, derivation, options)):
                 header = item.headers.stack.slices[k]
                 source = read_dataset(header)
-                stored = pixels.decode(source, header.path)
+                stored = decode(source, header.path)
                 image = _encode(volume.array[k], stored, source, peak)
                 if not source.file_meta.TransferSyntaxUID.is_little_endian:
                     to_little_endian(source)

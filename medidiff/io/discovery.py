@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .dicom_header import SliceHeader, read_header
+from .dicom_header import read_header
 from .formats import Format, is_packed, sniff
 from .geometry import Stack, stacks
 from .items import Discovery, Reason, SeriesItem, Skipped
 from .names import output_path, series_name
+from .slice_header import SliceHeader
 
 VOXELS = re.compile(r"\.(raw|zraw|raw\.gz|gz|bin|img)$", re.IGNORECASE)
 SIDECARS = (".json", ".bval", ".bvec", ".tsv")
@@ -43,8 +44,8 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
     items: list[SeriesItem] = []
     for done, (path, root) in enumerate(files, start=1):
         found = _look(path, root)
-        if isinstance(found, SliceHeader):
-            headers.append(found)
+        if isinstance(found, list):
+            headers.extend(found)
         elif isinstance(found, SeriesItem):
             items.append(found)
         else:
@@ -95,15 +96,15 @@ def _unreadable(path: Path) -> Reason | None:
         return Reason.UNREADABLE
 
 
-def _look(path: Path, root: Path | None) -> SliceHeader | SeriesItem | Skipped:
-    """What one file is."""
+def _look(path: Path, root: Path | None) -> list[SliceHeader] | SeriesItem | Skipped:
+    """What one file is; DICOM slices are grouped later."""
     try:
         kind = sniff(path)
     except OSError as error:
         return Skipped(path, Reason.UNREADABLE, error.strerror or "")
     if kind is Format.DICOM:
-        header = read_header(path)
-        return header if isinstance(header, SliceHeader) else Skipped(path, *header)
+        slices = read_header(path)
+        return slices if isinstance(slices, list) else Skipped(path, *slices)
     if kind is Format.NIFTI:
         from .nifti import inspect
     elif kind in (Format.NRRD, Format.META):
@@ -144,22 +145,19 @@ def _other(path: Path, kind: Format) -> tuple[Reason, str]:
 
 def _series(headers: list[SliceHeader], skipped: list[Skipped]) -> list[SeriesItem]:
     """Groups slices by series and stack; a SOP instance that comes twice is used once."""
-    groups: dict[str, dict[str, SliceHeader]] = defaultdict(dict)
+    groups: dict[str, dict[str, list[SliceHeader]]] = defaultdict(dict)
     numbers: dict[str, set[int]] = defaultdict(set)
     for header in headers:
         if header.number is not None:
             numbers[header.study].add(header.number)
-        first = groups[header.series].setdefault(header.uid, header)
-        if first is not header:
-            differs = (first.position, first.rows, first.columns) != (
-                header.position, header.rows, header.columns,
-            )  # fmt: skip
-            twin = f"same SOP Instance UID as {first.path.parent.name}/{first.path.name}"
-            detail = f"{twin}, but another geometry" if differs else twin
-            skipped.append(Skipped(header.path, Reason.DUPLICATE, detail))
+        same = groups[header.series].setdefault(header.uid, [])
+        if not same or same[0].path == header.path:
+            same.append(header)
+        elif not skipped or skipped[-1].path != header.path:  # once for all frames of a file
+            skipped.append(_duplicate(same[0], header))
     items = []
-    for slices in groups.values():
-        parts = stacks(slices.values())
+    for instances in groups.values():
+        parts = stacks(header for frames in instances.values() for header in frames)
         shared = len(parts) > 1 and all(_on_one_grid(parts[0], part) for part in parts)
         for k, stack in enumerate(parts, start=1):
             item = _item(stack, frozenset(numbers[stack.slices[0].study]))
@@ -173,12 +171,21 @@ def _on_one_grid(a: Stack, b: Stack) -> bool:
     return same and a.slices[0].columns == b.slices[0].columns and np.allclose(a.affine, b.affine, atol=1e-3)
 
 
+def _duplicate(first: SliceHeader, header: SliceHeader) -> Skipped:
+    twin = f"same SOP Instance UID as {first.path.parent.name}/{first.path.name}"
+    differs = (first.frame_number, first.position, first.rows, first.columns) != (
+        header.frame_number, header.position, header.rows, header.columns,
+    )  # fmt: skip
+    return Skipped(header.path, Reason.DUPLICATE, f"{twin}, but another geometry" if differs else twin)
+
+
 def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
     from .dicom_reader import DicomSource
 
     first = stack.slices[0]
-    files = tuple(s.path for s in stack.slices)
+    files = tuple(dict.fromkeys(s.path for s in stack.slices))
     notes = [*stack.notes]
+    notes += dict.fromkeys(f"{s.path.name}: {s.left_out}" for s in stack.slices if s.left_out)
     if not first.frame:
         notes.append("no Frame of Reference UID (0020,0052); the output has none either")
     elif len({s.frame for s in stack.slices}) > 1:
@@ -194,7 +201,7 @@ def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
         modality=first.modality,  # type: ignore[arg-type]
         description=first.description,
         name=series_name(first.number, first.description, first.series),
-        shape=(len(files), first.rows, first.columns),
+        shape=(len(stack.slices), first.rows, first.columns),
         spacing=stack.spacing,
         series_uid=first.series,
         number=first.number,

@@ -18,10 +18,10 @@ from ..errors import GeometryError, RefusedError
 from ..volume import FloatArray, Volume
 from .atomic import check_target, staged
 from .derivation import MAPS, NOTICE, Derivation
-from .dicom_header import SPLIT
 from .geometry import Stack
 from .items import SeriesItem, WriteOptions, Written
 from .names import image_stem, output_path
+from .slice_header import SPLIT
 
 UPRIGHT = 0.1
 """Degrees that the stacking direction may lean from the slice normal (highdicom's 1e-3 is 0.06)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dicom_header import SliceHeader
+from .slice_header import SliceHeader
 
 ORIENTATION_TOLERANCE = 1e-4
 """Largest difference of a direction cosine within a stack; real files differ by 1.7e-8."""
@@ -54,13 +54,14 @@ def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
     """Splits the slices of one series into stacks.
 
     Args:
-        headers: slices of one Series Instance UID, in any order, each SOP instance once.
+        headers: slices of one Series Instance UID, in any order, each SOP instance or frame once.
 
     Returns:
         stacks, sorted by their first slice; the same for every order of `headers`.
     """
     groups: list[list[SliceHeader]] = []
-    everything = sorted(headers, key=lambda h: h.uid)  # UIDs are unique: no file order survives
+    # UIDs and frame numbers are unique: no file order survives
+    everything = sorted(headers, key=lambda h: (h.uid, h.frame_number))
     # Some de-identifiers mint a frame of reference for every slice: then it says nothing about the stack.
     meaningless = len(everything) > 1 and len({h.frame for h in everything}) == len(everything)
     for header in everything:
@@ -74,8 +75,8 @@ def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
     return [build(part) for part in sorted(parts, key=lambda p: (p[0].split, _place(p[0])))]
 
 
-def _place(header: SliceHeader) -> tuple[float, tuple[str, ...], str]:
-    return header.depth, header.order, header.uid
+def _place(header: SliceHeader) -> tuple[float, tuple[str, ...], str, int]:
+    return header.depth, header.order, header.uid, header.frame_number
 
 
 def _same_grid(a: SliceHeader, b: SliceHeader, *, ignore_frame: bool) -> bool:
@@ -98,12 +99,13 @@ def _repeats(slices: Sequence[SliceHeader]) -> NDArray[np.bool_]:
 
 
 def _split_repeats(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """Separates interleaved volumes by acquisition, inversion time, flip angle or time where that comes
-    out even: the same positions in every part, each once. Otherwise leaves the slices together.
+    """Separates interleaved volumes by acquisition, inversion time, flip angle, gradient direction, time or
+    another dimension, where that comes out even: the same positions in every part, each once. Otherwise
+    leaves the slices together.
     """
     if len(slices) < 2 or not _repeats(slices).any():
         return [slices]
-    for index in range(len(slices[0].order)):
+    for index in range(min(len(s.order) for s in slices)):
         parts: dict[str, list[SliceHeader]] = defaultdict(list)
         for header in slices:
             parts[header.order[index]].append(header)

@@ -32,7 +32,8 @@ class Reason(Enum):
     DICOMDIR = "a DICOM directory, not an image"
     NOT_AN_IMAGE_OBJECT = "a DICOM object that is not an image"
     UNSUPPORTED_OBJECT = "a DICOM image other than CT, MR or PET slices"
-    MULTI_FRAME = "a multi-frame DICOM image, which this version does not process"
+    MULTI_FRAME = "a multi-frame DICOM image of a kind that medidiff does not process"
+    FRAMES = "functional groups that do not describe its frames"
     MOSAIC = "a mosaic: many slices tiled in one image"
     LOCALIZER = "a localizer (scout), not a slice"
     MISSING_UID = "no SOP Instance or Series Instance UID, so a derived image could not name its source"
@@ -102,7 +103,8 @@ class SeriesItem:
     Attributes:
         path: the file, or the innermost folder that holds all files of a DICOM stack.
         kind: ``"dicom"``, ``"nifti"`` or ``"itk"`` (NRRD, MetaImage).
-        files: the files in slice order.
+        files: the files in slice order, each once; a multi-frame file holds many slices, and may be part of
+            several items.
         modality: ``"CT"``, ``"MR"``, ``"PT"`` or ``"OT"`` where the file does not tell.
         description: printable text without patient names.
         name: relative, safe path of the output without suffix and extension; unique within a discovery, and
@@ -157,7 +159,10 @@ class SeriesItem:
 
 @dataclass(frozen=True, eq=False)
 class Discovery:
-    """All that lies under the given paths; every file is in exactly one item or one skip."""
+    """All that lies under the given paths; every file is in an item or in exactly one skip.
+
+    A multi-frame file whose frames make several stacks is in several items.
+    """
 
     items: tuple[SeriesItem, ...]
     skipped: tuple[Skipped, ...]

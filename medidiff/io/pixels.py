@@ -1,4 +1,4 @@
-"""Pixel data: what is refused, decoding, rescaling to real-world values, and back to stored values.
+"""Pixel data: what is refused, rescaling to real-world values, and back to stored values.
 
 Values are compared in float32, the precision of a `Volume`: a pixel whose float32 value is unchanged
 keeps the very bits of the source, so an identity denoiser is exact for every stored type.
@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PixelError
 from .items import Reason
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydicom.dataset import Dataset
 
 IntArray = NDArray[Any]
@@ -46,8 +43,8 @@ RLE = "1.2.840.10008.1.2.5"
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 
 
-def refusal(header: Dataset, transfer_syntax: str) -> tuple[Reason, str] | None:
-    """Why the pixels of an image cannot be processed, told from its header; None if they can.
+def pixel_refusal(header: Dataset, transfer_syntax: str) -> tuple[Reason, str] | None:
+    """Why the stored values of an image cannot be processed, told from its header; None if they can.
 
     Args:
         header: data set, with or without pixel data.
@@ -77,14 +74,21 @@ def refusal(header: Dataset, transfer_syntax: str) -> tuple[Reason, str] | None:
         wide = bits is not None and (bits.value or 1) > 1 and not alone
         if wide or (position is not None and (position.value or 0) > 0):
             return Reason.OVERLAY_IN_PIXELS, f"({group:04X},0102)"
-    return _rescale_refusal(header)
+    return None
 
 
-def _rescale_refusal(header: Dataset) -> tuple[Reason, str] | None:
-    """CT and PET need slope and intercept (type 1, C.8.2.1.1, C.8.9.4); MR may do without (C.8.3.1)."""
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+def rescale_refusal(transformation: Dataset, modality: str) -> tuple[Reason, str] | None:
+    """Why stored values have no real-world value, None if they have one.
+
+    CT and PET need slope and intercept (type 1, C.8.2.1.1, C.8.9.4); MR may do without (C.8.3.1).
+
+    Args:
+        transformation: the data set that holds them: the image, or the Pixel Value Transformation of a frame.
+        modality: ``"CT"``, ``"MR"`` or ``"PT"``.
+    """
+    slope, intercept = transformation.get("RescaleSlope"), transformation.get("RescaleIntercept")
     if slope in (None, "") and intercept in (None, ""):
-        if str(header.get("Modality")) == "MR":
+        if modality == "MR":
             return None
         return Reason.RESCALE, "no Rescale Slope (0028,1053)"
     try:
@@ -96,76 +100,17 @@ def _rescale_refusal(header: Dataset) -> tuple[Reason, str] | None:
     return None
 
 
-def decode(dataset: Dataset, path: Path) -> IntArray:
-    """Stored values of a single-frame image.
-
-    Args:
-        dataset: with pixel data, already found free of a `refusal`.
-        path: for messages.
-
-    Returns:
-        integer array ``[rows, columns]``, sign-extended from Bits Stored, native byte order.
-
-    Raises:
-        PixelError: missing, truncated or undecodable pixel data.
-    """
-    from pydicom.pixels.utils import pixel_array
-
-    if "PixelData" not in dataset or not dataset.PixelData:
-        raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
-    # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
-    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
-    try:
-        values = np.asarray(
-            pixel_array(dataset, raw=True, decoding_plugin=plugin, correct_unused_bits=not is_native(dataset))
-        )
-    except Exception as error:  # decoders raise anything, down to bare Exception
-        name = dataset.file_meta.TransferSyntaxUID.name
-        cause = " ".join(str(error).split())[:300]
-        raise PixelError(
-            f"the pixel data ({name}) cannot be decoded", where=path, received=cause,
-            hint="The file may be truncated; fetch it again.",
-        ) from error  # fmt: skip
-    values = values.reshape(values.shape[-2:]) if values.ndim == 3 and values.shape[0] == 1 else values
-    if values.shape != (dataset.Rows, dataset.Columns):
-        raise PixelError(
-            f"the pixel data decodes to another size than {dataset.Rows}x{dataset.Columns}",
-            where=path, received=values.shape,
-        )  # fmt: skip
-    return _sign_extended(values, dataset)
-
-
-def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:
-    """Bits from HighBit down to HighBit - BitsStored + 1 as a number (C.7.6.3.1, PS3.5 8.1.1)."""
-    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
-    high = int(dataset.get("HighBit", stored - 1)) if is_native(dataset) else stored - 1
-    signed = bool(dataset.PixelRepresentation)
-    kind = np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
-    values = values.astype(f"u{allocated // 8}", copy=True, casting="unsafe")
-    up, down = allocated - 1 - high, allocated - stored
-    if up or down:
-        values <<= values.dtype.type(up)
-        values = values.view(kind)
-        values >>= values.dtype.type(down)  # arithmetic where signed
-    return values.view(kind)
-
-
-def is_native(dataset: Dataset) -> bool:
-    """True for pixel data that is not compressed."""
-    return not dataset.file_meta.TransferSyntaxUID.is_compressed
-
-
 def limits(dataset: Dataset) -> tuple[int, int]:
     """Smallest and largest value that Bits Stored and Pixel Representation can hold."""
     bits = int(dataset.BitsStored)
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
 
 
-def rescale_pair(dataset: Dataset) -> tuple[float, float] | None:
-    """Rescale slope and intercept, None where the image has none (MR)."""
-    if dataset.get("RescaleSlope") in (None, ""):
+def rescale_pair(transformation: Dataset) -> tuple[float, float] | None:
+    """Rescale slope and intercept of an image or a frame, None where it has none (MR)."""
+    if transformation.get("RescaleSlope") in (None, ""):
         return None
-    return float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+    return float(transformation.RescaleSlope), float(transformation.RescaleIntercept)
 
 
 def padding_range(dataset: Dataset) -> tuple[int, int] | None:

@@ -25,11 +25,10 @@ def test_every_shared_file_is_accounted_for(io_data: Path) -> None:
     found = discover([io_data])
     assert accounted(found) == sorted(p for p in io_data.rglob("*") if p.is_file())
     kinds = {item.series_uid or item.path.name: item for item in found.items}
-    assert sum(i.kind == "dicom" for i in kinds.values()) == 9
+    assert sum(i.kind == "dicom" for i in kinds.values()) == 10
     assert sum(i.kind == "nifti" for i in kinds.values()) == 10
     reasons = {s.path.name: s.reason for s in found.skipped}
     assert reasons["row_major.dconn.nii"] is Reason.UNSUPPORTED_LAYOUT
-    assert reasons["philips_mprage.dcm.gz"] is Reason.MULTI_FRAME
     assert reasons["siemens_dwi_0.dcm.gz"] is Reason.MOSAIC
     assert reasons["decimal_rescale.dcm"] is Reason.MISSING_UID
     assert reasons["ascconv_sample.txt"] is Reason.NOT_AN_IMAGE

@@ -1,0 +1,95 @@
+"""Stored values from pixel data: every transfer syntax that `pixels.DECODABLE` lists, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import PixelError
+from .pixels import RLE, IntArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+
+def decode(dataset: Dataset, path: Path) -> IntArray:
+    """Stored values of a single-frame image.
+
+    Args:
+        dataset: with pixel data, already found free of a `pixel_refusal`.
+        path: for messages.
+
+    Returns:
+        integer array ``[rows, columns]``, sign-extended from Bits Stored, native byte order.
+
+    Raises:
+        PixelError: missing, truncated or undecodable pixel data.
+    """
+    return next(decode_frames(dataset, path, [1]))
+
+
+def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterator[IntArray]:
+    """Stored values of some frames of an image, each decoded when it is asked for.
+
+    Args:
+        dataset: as for `decode`.
+        path: for messages.
+        frames: frame numbers, from 1, in the order wanted; at least one.
+
+    Yields:
+        arrays as `decode` returns.
+
+    Raises:
+        PixelError: missing, truncated or undecodable pixel data.
+    """
+    from pydicom.pixels.utils import iter_pixels
+
+    if "PixelData" not in dataset or not dataset.PixelData:
+        raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
+    # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
+    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
+    decoded = iter_pixels(
+        dataset, indices=[n - 1 for n in frames], raw=True, decoding_plugin=plugin,
+        correct_unused_bits=not is_native(dataset),
+    )  # fmt: skip
+    for number in frames:
+        try:
+            values = np.asarray(next(decoded))
+        except Exception as error:  # decoders raise anything, down to bare Exception
+            name = dataset.file_meta.TransferSyntaxUID.name
+            cause = " ".join(str(error).split())[:300]
+            which = f" of frame {number}" if dataset.get("NumberOfFrames", 1) != 1 else ""
+            raise PixelError(
+                f"the pixel data{which} ({name}) cannot be decoded", where=path, received=cause,
+                hint="The file may be truncated; fetch it again.",
+            ) from error  # fmt: skip
+        if values.shape != (dataset.Rows, dataset.Columns):
+            raise PixelError(
+                f"the pixel data decodes to another size than {dataset.Rows}x{dataset.Columns}",
+                where=path, received=values.shape,
+            )  # fmt: skip
+        yield _sign_extended(values, dataset)
+
+
+def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:
+    """Bits from HighBit down to HighBit - BitsStored + 1 as a number (C.7.6.3.1, PS3.5 8.1.1)."""
+    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", stored - 1)) if is_native(dataset) else stored - 1
+    signed = bool(dataset.PixelRepresentation)
+    kind = np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
+    values = values.astype(f"u{allocated // 8}", copy=True, casting="unsafe")
+    up, down = allocated - 1 - high, allocated - stored
+    if up or down:
+        values <<= values.dtype.type(up)
+        values = values.view(kind)
+        values >>= values.dtype.type(down)  # arithmetic where signed
+    return values.view(kind)
+
+
+def is_native(dataset: Dataset) -> bool:
+    """True for pixel data that is not compressed."""
+    return not dataset.file_meta.TransferSyntaxUID.is_compressed

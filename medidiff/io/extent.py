@@ -1,0 +1,87 @@
+"""How much pixel data a file holds behind its header, told without decoding and without reading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from .items import Reason
+from .pixels import NATIVE
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010), little endian
+ITEM = b"\xfe\xff\x00\xe0"
+DELIMITER = b"\xfe\xff\xdd\xe0"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What lies behind the header.
+
+    Attributes:
+        size: bytes of native pixel data, None where the data is compressed or cannot be seen.
+        fragments: fragments of encapsulated pixel data without the offset table, None where there are none.
+        whole: False where encapsulated data ends before its Sequence Delimitation Item (PS3.5 A.4).
+    """
+
+    size: int | None = None
+    fragments: int | None = None
+    whole: bool = True
+
+    def shortfall(self, dataset: Dataset, frames: int) -> tuple[Reason, str] | None:
+        """Why there cannot be enough pixels for `frames` frames, None if there may be."""
+        if not self.whole:
+            return Reason.TRUNCATED, "compressed pixel data"
+        if self.fragments is not None and self.fragments < frames:
+            return Reason.TRUNCATED, f"{self.fragments} compressed fragments for {frames} frames"
+        if self.size is None:
+            return None
+        expected = frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+        if self.size <= 0:
+            return Reason.NO_PIXELS, "(7FE0,0010)"
+        if self.size < expected:
+            return Reason.TRUNCATED, f"{self.size} of {expected} bytes"
+        return None
+
+
+def measure(file: IO[bytes], dataset: Dataset) -> Extent:
+    """Looks at the pixel data of a file.
+
+    Args:
+        file: at the place where `dataset` ended: the pixel data element.
+        dataset: the header, with its file meta information.
+    """
+    from pydicom.uid import UID
+
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    if str(syntax) in NATIVE:
+        return Extent(size=_native_size(file, syntax))
+    if not syntax.is_transfer_syntax or not syntax.is_encapsulated:
+        return Extent()
+    head = file.read(12)
+    if head[:4] != PIXEL_DATA:
+        return Extent()  # no pixel data, or something in front of it: decoding will tell
+    items = 0
+    while (item := file.read(8))[:4] == ITEM and len(item) == 8:
+        items += 1
+        length = int.from_bytes(item[4:], "little")
+        if length and len(_last_byte(file, length)) < 1:
+            return Extent(whole=False)
+    return Extent(fragments=items - 1, whole=item[:4] == DELIMITER)
+
+
+def _last_byte(file: IO[bytes], length: int) -> bytes:
+    """The last of the next `length` bytes, b"" where the file ends before."""
+    file.seek(length - 1, 1)
+    return file.read(1)
+
+
+def _native_size(file: IO[bytes], syntax: str) -> int | None:
+    start = file.tell()
+    head = file.read(12)
+    tag = PIXEL_DATA if syntax != "1.2.840.10008.1.2.2" else b"\x7f\xe0\x00\x10"
+    if head[:4] != tag:
+        return 0 if not head else None
+    return file.seek(0, 2) - start - (8 if syntax == "1.2.840.10008.1.2" else 12)
