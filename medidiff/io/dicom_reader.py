@@ -133,6 +133,11 @@ def _unit(dataset: Dataset, scale: Dataset, default: str) -> str:
     modality = str(dataset.get("Modality"))
     if modality == "CT" and str(scale.get("RescaleType") or "HU").strip() in ("HU", "US"):
         return "HU"
-    if modality == "PT" and str(dataset.get("Units") or "") == "BQML":
+    if modality == "PT" and "BQML" in (dataset.get("Units"), *(_kept_units(dataset))):
         return "Bq/ml"
     return default
+
+
+def _kept_units(dataset: Dataset) -> list[object]:
+    """Units (0054,1001) where a legacy conversion has put them."""
+    return [groups.converted("Units") for groups in frame_groups(dataset)[:1]]

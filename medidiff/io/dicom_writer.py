@@ -16,8 +16,8 @@ from ..errors import OutputError
 from ..volume import Volume
 from . import pixels
 from .atomic import check_target, staged
-from .derivation import MAPS, Derivation, Identity, derive, derived_number, derived_uid
 from .decoding import decode
+from .derivation import MAPS, Derivation, Identity, derive, derived_number, derived_uid
 from .dicom_reader import DicomSource, read_dataset, to_little_endian
 from .items import SeriesItem, WriteOptions, Written
 from .slice_header import lenient
