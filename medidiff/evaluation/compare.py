@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -10,8 +10,12 @@ import numpy as np
 
 from medidiff.errors import GeometryError, PixelError
 from medidiff.evaluation.bias import BinBias, hu_bias
-from medidiff.evaluation.metrics import Score, psnr, rmse, ssim
+from medidiff.evaluation.haarpsi import haarpsi
+from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.protocol import Protocol
+from medidiff.evaluation.region import Region
+from medidiff.evaluation.score import Score
+from medidiff.evaluation.vif import vif
 from medidiff.volume import BoolArray, Volume
 
 POSITION_TOLERANCE = 0.02
@@ -26,17 +30,26 @@ class Comparison:
         psnr: on the windowed image.
         ssim: on the windowed image.
         rmse: in the volume's unit.
+        vif: visual information fidelity in the pixel domain.
+        haarpsi: on the windowed image.
         bias: by HU bin; None for volumes that are not in HU.
         protocol: common to all, data range resolved.
-        excluded: share of pixels left out (padding, or not a number).
+        excluded: share of pixels left out (padding, not a number, or outside the region).
     """
 
     psnr: Score
     ssim: Score
     rmse: Score
+    vif: Score
+    haarpsi: Score
     bias: tuple[BinBias, ...] | None
     protocol: Protocol
     excluded: float
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """All scores, in the order of tables."""
+        return self.psnr, self.ssim, self.rmse, self.vif, self.haarpsi
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -44,20 +57,21 @@ class Comparison:
             "protocol": self.protocol.as_dict(),
             "protocol_text": str(self.protocol),
             "excluded": self.excluded,
-            "psnr": self.psnr.as_dict(),
-            "ssim": self.ssim.as_dict(),
-            "rmse": self.rmse.as_dict(),
+            **{score.metric.lower(): score.as_dict() for score in self.scores},
             "hu_bias": None if self.bias is None else [b.as_dict() for b in self.bias],
         }
 
 
-def compare(reference: Volume, test: Volume, protocol: Protocol | None = None) -> Comparison:
+def compare(
+    reference: Volume, test: Volume, protocol: Protocol | None = None, region: Region | None = None
+) -> Comparison:
     """Figures of `test` against `reference`.
 
     Args:
         reference: clean or full-dose volume.
         test: noisy or denoised volume on the same grid.
         protocol: `Protocol.for_volume` of the reference if None.
+        region: pixels that count, on the reference's grid; None for all.
 
     Raises:
         GeometryError: the volumes do not lie on the same grid.
@@ -65,7 +79,9 @@ def compare(reference: Volume, test: Volume, protocol: Protocol | None = None) -
     """
     check_same_grid(reference, test)
     protocol = protocol or Protocol.for_volume(reference)
-    valid = _valid(reference, test, protocol)
+    valid = _valid(reference, test, protocol, region)
+    if region is not None:
+        protocol = replace(protocol, region=region.text)
     resolved = protocol.resolved(reference.array, valid)
     arrays = reference.array, test.array
     everything = bool(valid.all())
@@ -75,6 +91,8 @@ def compare(reference: Volume, test: Volume, protocol: Protocol | None = None) -
         psnr(*arrays, resolved, mask),
         ssim(*arrays, resolved, mask),
         rmse(*arrays, resolved, mask, reference.unit),
+        vif(*arrays, resolved, mask),
+        haarpsi(*arrays, resolved, mask),
         hu_bias(*arrays, mask, resolved.bias_smoothing_px) if hu else None,
         resolved,
         0.0 if everything else float(1.0 - valid.mean()),
@@ -103,15 +121,22 @@ def check_same_grid(reference: Volume, test: Volume) -> None:
         )
 
 
-def _valid(reference: Volume, test: Volume, protocol: Protocol) -> BoolArray:
-    """Pixels that count: finite in the reference, and outside the padding if that is excluded."""
+def _valid(reference: Volume, test: Volume, protocol: Protocol, region: Region | None) -> BoolArray:
+    """Pixels that count: finite in the reference, in the region, outside the padding if that is excluded."""
     valid = np.isfinite(reference.array)
+    if region is not None:
+        if region.inside.shape != valid.shape:
+            raise GeometryError(
+                "The mask and the reference have different shapes (slices, rows, columns)",
+                received=f"{region.inside.shape} and {valid.shape}",
+            )
+        valid &= region.inside
     if protocol.exclude_padding:
         for volume in (reference, test):
             if volume.padding is not None:
                 valid &= ~volume.padding
     if not valid.any():
-        raise PixelError("No pixel is left to compare: everything is padding")
+        raise PixelError("No pixel is left to compare: everything is padding, or outside the mask")
     if not np.isfinite(test.array[valid]).all():
         raise PixelError("The test volume has pixels that are not numbers where the reference has some")
     return valid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,7 @@ class Protocol:
             both images).
         bias_smoothing_px: the reference is low-passed by a Gaussian of this SD before its pixels are put into
             HU bins, for a noisy reference biases its own bins; 0 for a noise-free truth.
+        region: which pixels count, for people; "" where all do (see `medidiff.evaluation.region`).
     """
 
     window: Window | None
@@ -75,6 +76,7 @@ class Protocol:
     rmse_clip: tuple[float, float] | None = None
     exclude_padding: bool = True
     bias_smoothing_px: float = 2.0
+    region: str = ""
 
     def __post_init__(self) -> None:
         if self.data_range is not None and not (np.isfinite(self.data_range) and self.data_range > 0):
@@ -132,11 +134,35 @@ class Protocol:
         return self._with_range(top)
 
     def _with_range(self, data_range: float) -> Protocol:
-        return Protocol(self.window, data_range, self.rmse_clip, self.exclude_padding, self.bias_smoothing_px)
+        return replace(self, data_range=data_range)
+
+    @property
+    def peak(self) -> float:
+        """The data range as a number."""
+        if self.data_range is None:
+            raise TypeError("the protocol must be resolved first")
+        return self.data_range
 
     def prepare(self, image: NDArray[np.floating]) -> NDArray[np.float64]:
         """The image as PSNR and SSIM see it."""
         return np.asarray(image, np.float64) if self.window is None else self.window.apply(image)
+
+    def prepare_8bit(self, image: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The image as HaarPSI sees it: displayed in the window, or from 0 to the data range, as 0 to 255."""
+        if self.window is not None:
+            return 255.0 * self.window.apply(image)
+        return 255.0 * np.clip(np.asarray(image, np.float64) / self.peak, 0.0, 1.0)
+
+    def prepare_vif(self, image: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The image as VIF sees it.
+
+        CT: as RMSE does, counted from the low end of the clipping (HU + 1024, ldct-benchmark). Anything else
+        has no unit that the observer's noise could be stated in: 255 stands for the data range (the scale
+        that the authors of VIF state it for).
+        """
+        if self.rmse_clip is not None:
+            return self.prepare_rmse(image) - self.rmse_clip[0]
+        return np.asarray(image, np.float64) * (255.0 / self.peak)
 
     def prepare_rmse(self, image: NDArray[np.floating]) -> NDArray[np.float64]:
         """The image as RMSE sees it."""
@@ -154,10 +180,13 @@ class Protocol:
             shown = "no window"
         given = "from the reference" if self.data_range is None else f"{self.data_range:g}"
         clip = "unclipped" if self.rmse_clip is None else "clipped to [{:g}, {:g}]".format(*self.rmse_clip)
+        vif = "255 at the data range" if self.rmse_clip is None else "the values of RMSE"
         mask = "padding excluded" if self.exclude_padding else "padding included"
+        region = f", {self.region} only" if self.region else ""
         return (
             f"{shown}, data range {given if self.window is None else '1'}, "
-            f"SSIM {SSIM_WINDOW}x{SSIM_WINDOW} uniform, RMSE {clip}, {mask}, mean over slices"
+            f"SSIM {SSIM_WINDOW}x{SSIM_WINDOW} uniform, HaarPSI as shown (0 to 255), RMSE {clip}, "
+            f"VIF on {vif}, {mask}{region}, mean over slices"
         )
 
 

@@ -1,0 +1,146 @@
+"""Coverage and reliability: whether the stated SD covers the error that was made.
+
+medidiff states an SD per pixel; half of its 90 % interval is 1.645 SD, whatever the shape of the error
+(the calibration of the model scales it so). Other levels assume a normal error, and show where it is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medidiff.errors import GeometryError, PixelError
+from medidiff.volume import BoolArray, FloatArray
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+BINS = 10
+
+
+@dataclass(frozen=True)
+class SdBin:
+    """Pixels of similar stated SD.
+
+    Attributes:
+        stated: root mean square of the stated SD (with the reference's noise, if given).
+        observed: root mean square error.
+        pixels: number of pixels.
+    """
+
+    stated: float
+    observed: float
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How the stated uncertainty compares with the error.
+
+    Attributes:
+        levels: nominal coverages.
+        observed: share of pixels whose error lies within the interval of each level.
+        per_slice_90: observed coverage of the 90 % interval in each slice; None where no pixel counts.
+        bins: tenths of the pixels, by stated SD, ascending.
+        pixels: pixels that count.
+        untouched: share of the pixels in the region that have no stated SD (0): left out.
+        reference_sd: noise SD of the reference that was allowed for; 0 for a noise-free truth.
+        unit: of the SDs.
+        region: which pixels count, for people; "" for all.
+    """
+
+    levels: tuple[float, ...]
+    observed: tuple[float, ...]
+    per_slice_90: tuple[float | None, ...]
+    bins: tuple[SdBin, ...]
+    pixels: int
+    untouched: float
+    reference_sd: float
+    unit: str
+    region: str
+
+    @property
+    def coverage_90(self) -> float:
+        """Observed coverage of the 90 % interval, pooled over the pixels."""
+        return self.observed[self.levels.index(0.9)]
+
+    @property
+    def text(self) -> str:
+        """Protocol for people."""
+        noise = f"reference noise {self.reference_sd:.3g} {self.unit}" if self.reference_sd else "noise-free"
+        where = self.region or "all pixels"
+        return f"|test - reference| within z SD, z from the normal distribution; reference {noise}; {where}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "coverage_90": self.coverage_90, "text": self.text}
+
+
+def reliability(
+    reference: FloatArray,
+    test: FloatArray,
+    sd: FloatArray,
+    valid: BoolArray | None = None,
+    reference_sd: float = 0.0,
+    unit: str = "HU",
+    region: str = "",
+) -> Reliability:
+    """Coverage at each level, and observed against stated error.
+
+    Args:
+        reference: ``[z, y, x]``.
+        test: the estimate, same shape.
+        sd: its stated SD, same shape and unit; 0 where nothing was stated.
+        valid: pixels that count; None for all.
+        reference_sd: noise SD of the reference, independent of the error; added in quadrature.
+        unit: unit of the values, for people.
+        region: what `valid` marks, for people.
+
+    Raises:
+        GeometryError: the shapes differ.
+        PixelError: no pixel has a stated SD, or one is negative or not a number.
+    """
+    from scipy.stats import norm
+
+    if not reference.shape == test.shape == sd.shape:
+        raise GeometryError(
+            "Reference, test and uncertainty must have the same shape",
+            received=f"{reference.shape}, {test.shape} and {sd.shape}",
+        )
+    everything = np.ones(reference.shape[1:], np.bool_)
+    inside = [everything if valid is None else valid[z] for z in range(len(reference))]
+    if any(not np.isfinite(sd[z][m]).all() or (sd[z][m] < 0).any() for z, m in enumerate(inside)):
+        raise PixelError("The uncertainty must be finite and not negative where it counts")
+    stated = [m & (sd[z] > 0) for z, m in enumerate(inside)]
+    pixels, asked = sum(int(m.sum()) for m in stated), sum(int(m.sum()) for m in inside)
+    if not pixels:
+        raise PixelError("No pixel has a stated uncertainty")
+    step = max(pixels // 1_000_000, 1)
+    sample = np.concatenate([sd[z][m][::step] for z, m in enumerate(stated)])
+    edges = np.quantile(sample, np.arange(1, BINS) / BINS)
+    z_of = norm.ppf(0.5 + 0.5 * np.asarray(LEVELS))
+    within = np.zeros((len(reference), len(LEVELS)), np.int64)
+    counted = np.zeros(len(reference), np.int64)
+    sums = np.zeros((3, BINS))
+    for z, m in enumerate(stated):
+        square = np.square(test[z][m].astype(np.float64) - reference[z][m])
+        variance = np.square(sd[z][m].astype(np.float64)) + reference_sd**2
+        ratio = np.sort(square / variance)
+        within[z], counted[z] = np.searchsorted(ratio, z_of**2, "right"), ratio.size
+        which: NDArray[np.intp] = np.searchsorted(edges, sd[z][m], "right")
+        sums += [np.bincount(which, w, BINS) for w in (variance, square, np.ones(square.size))]
+    nominal_90 = LEVELS.index(0.9)
+    return Reliability(
+        levels=LEVELS,
+        observed=tuple((within.sum(0) / pixels).tolist()),
+        per_slice_90=tuple(
+            float(w / n) if n else None for w, n in zip(within[:, nominal_90], counted, strict=True)
+        ),
+        bins=tuple(SdBin(float(np.sqrt(v / n)), float(np.sqrt(e / n)), int(n)) for v, e, n in sums.T if n),
+        pixels=pixels,
+        untouched=1.0 - pixels / asked,
+        reference_sd=reference_sd,
+        unit=unit,
+        region=region,
+    )
