@@ -5,30 +5,44 @@ this package without the window, data range and mask that it was computed with.
 """
 
 from medidiff.evaluation.bias import BinBias, hu_bias
+from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
+from medidiff.evaluation.cohort import Arm, Case, Cohort, Difference, Summary, cohort
 from medidiff.evaluation.compare import Comparison, check_same_grid, compare
 from medidiff.evaluation.haarpsi import haarpsi
 from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.protocol import WINDOWS, Protocol, Window, parse_window
 from medidiff.evaluation.region import Region, body, region_of
 from medidiff.evaluation.score import Score
+from medidiff.evaluation.uncertainty import Reliability, reliability
 from medidiff.evaluation.vif import vif
 
 __all__ = [
     "WINDOWS",
+    "Arm",
     "BinBias",
+    "Case",
+    "Cohort",
     "Comparison",
+    "Difference",
+    "Interval",
     "Protocol",
     "Region",
+    "Reliability",
     "Score",
+    "Summary",
     "Window",
     "body",
+    "bootstrap",
     "check_same_grid",
+    "cohort",
     "compare",
     "haarpsi",
     "hu_bias",
+    "paired",
     "parse_window",
     "psnr",
     "region_of",
+    "reliability",
     "rmse",
     "ssim",
     "vif",
