@@ -11,11 +11,15 @@ from medidiff.io import Reason, Skipped
 
 NO_IMAGE = {
     Reason.NOT_FOUND, Reason.UNREADABLE, Reason.HIDDEN, Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.SIDECAR,
-    Reason.ARCHIVE, Reason.DICOMDIR, Reason.NOT_AN_IMAGE_OBJECT,
+    Reason.ARCHIVE, Reason.NESTED_ARCHIVE, Reason.DICOMDIR, Reason.DICOMDIR_MISSING, Reason.DICOMDIR_UNSAFE,
+    Reason.NOT_AN_IMAGE_OBJECT,
 }  # fmt: skip
 """Reasons that mean "no image here"; any other means "an image, but refused"."""
 
-DAMAGED = {Reason.UNREADABLE, Reason.DAMAGED_HEADER, Reason.NO_PIXELS, Reason.TRUNCATED}
+DAMAGED = {
+    Reason.UNREADABLE, Reason.DAMAGED_HEADER, Reason.DAMAGED_ZIP, Reason.DAMAGED_GZIP, Reason.NO_PIXELS,
+    Reason.NO_VOXEL_FILE, Reason.DICOMDIR_MISSING, Reason.TRUNCATED,
+}  # fmt: skip
 """Reasons that mean "part of the data is lost": a run beside such a file is not a complete one."""
 
 SHOWN_REASONS = 3

@@ -32,7 +32,8 @@ def check_target(final: Path, *, overwrite: bool, inputs: Collection[Path]) -> N
         OutputError: with what to do.
     """
     place = final.resolve()
-    if place in inputs or any(place in path.parents for path in inputs if place.is_dir()):
+    inside = f"{place}{os.sep}"  # of a folder, or of a zip file
+    if place in inputs or any(str(path).startswith(inside) for path in inputs):
         raise OutputError(
             "the output would replace an input", where=final, hint="Choose another output folder (-o)."
         )

@@ -1,28 +1,29 @@
-"""Walks files and folders and accounts for every file: part of an item, or skipped with a reason."""
+"""Discovery: looks at every file and accounts for every file: part of an item, or skipped with a reason."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from .dicom_header import read_header
-from .formats import Format, is_packed, sniff
+from .dicomdir import look_up
+from .formats import Format, exists, sniff
 from .geometry import Stack, stacks
 from .items import Discovery, Reason, SeriesItem, Skipped
-from .names import output_path, series_name
+from .names import output_path, printable, series_name
 from .slice_header import SliceHeader
+from .streams import cause
+from .walk import walk
 
-VOXELS = re.compile(r"\.(raw|zraw|raw\.gz|gz|bin|img)$", re.IGNORECASE)
+VOXELS = re.compile(r"\.(raw|zraw|raw\.gz|img|img\.gz|gz|bin)$", re.IGNORECASE)
+HEADERS = (".mhd", ".nhdr", ".hdr", ".hdr.gz")
 SIDECARS = (".json", ".bval", ".bvec", ".tsv")
-Entry = tuple[Path, Path | None, Reason | None]
-"""A file, the input folder it was found under (None where named itself), and a reason to skip it unseen."""
 
 
 def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Discovery:
@@ -30,9 +31,9 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
     skipped: list[Skipped] = []
     files: list[tuple[Path, Path | None]] = []
     seen: dict[Path, Path] = {}
-    for path, root, reason in (entry for p in paths for entry in _walk(Path(p))):
+    for path, root, reason in (entry for p in paths for entry in walk(Path(p))):
         if reason is not None:
-            skipped.append(Skipped(path, reason))
+            skipped.append(Skipped(path, *reason))
             continue
         real = path.resolve()
         if real not in seen:
@@ -53,7 +54,8 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
         if progress is not None:
             progress(done, len(files))
     items = _series(headers, skipped) + items
-    inputs = frozenset(seen)
+    skipped = _with_missing(skipped, [path for path, _ in files])
+    inputs = frozenset(seen).union(s.path.resolve() for s in skipped if s.path.is_file())
     unique = _unique_names(items)
     return Discovery(
         tuple(replace(item, name=name, inputs=inputs) for item, name in zip(items, unique, strict=True)),
@@ -61,86 +63,69 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
     )
 
 
-def _walk(path: Path) -> Iterator[Entry]:
-    """Files at or below a path in a fixed order; links to folders are followed, once each."""
-    if not path.exists():
-        yield path, None, Reason.NOT_FOUND
-        return
-    if not path.is_dir():
-        yield path, None, _unreadable(path)
-        return
-    visited: set[Path] = set()
-    problems: list[Path] = []
-    for folder, subfolders, names in os.walk(
-        path, followlinks=True, onerror=lambda e: problems.append(Path(str(e.filename)))
-    ):
-        real = Path(folder).resolve()
-        if real in visited:  # a link back up the tree
-            subfolders.clear()
+def _with_missing(skipped: list[Skipped], files: Sequence[Path]) -> list[Skipped]:
+    """The skips, with the files that a DICOMDIR among them names and that are not there."""
+    out: dict[Path, Skipped] = {}
+    for skip in skipped:
+        if skip.reason is not Reason.DICOMDIR:
+            out[skip.path] = skip
             continue
-        visited.add(real)
-        hidden = [name for name in subfolders if name.startswith(".")]
-        yield from ((Path(folder, name), path, Reason.HIDDEN) for name in hidden)
-        subfolders[:] = sorted(set(subfolders) - set(hidden))
-        for name in sorted(names):
-            file = Path(folder, name)
-            yield file, path, _unreadable(file)
-    yield from ((problem, path, Reason.UNREADABLE) for problem in problems)
-
-
-def _unreadable(path: Path) -> Reason | None:
-    """A reason not to open a file: dangling link, device, pipe (opening one could wait for ever)."""
-    try:
-        return None if stat.S_ISREG(path.stat().st_mode) else Reason.NOT_AN_IMAGE
-    except OSError:
-        return Reason.UNREADABLE
+        directory = look_up(skip.path, files)
+        out[skip.path] = directory.skipped
+        for path in directory.missing:
+            out.setdefault(path, Skipped(path, Reason.DICOMDIR_MISSING))
+    return list(out.values())
 
 
 def _look(path: Path, root: Path | None) -> list[SliceHeader] | SeriesItem | Skipped:
     """What one file is; DICOM slices are grouped later."""
     try:
         kind = sniff(path)
-    except OSError as error:
-        return Skipped(path, Reason.UNREADABLE, error.strerror or "")
-    if kind is Format.DICOM:
-        slices = read_header(path)
-        return slices if isinstance(slices, list) else Skipped(path, *slices)
-    if kind is Format.NIFTI:
-        from .nifti import inspect
-    elif kind in (Format.NRRD, Format.META):
-        if is_packed(path):
-            return Skipped(path, Reason.UNSUPPORTED_FORMAT, "gzip around NRRD or MetaImage; unpack it first")
-        from .itk import inspect
-    else:
-        return Skipped(path, *_other(path, kind))
-    try:
+        if kind is Format.DICOM:
+            slices = read_header(path)
+            return slices if isinstance(slices, list) else _skip(path, slices)
+        if kind in (Format.NIFTI, Format.NIFTI_PAIR):
+            from .nifti_header import inspect
+        elif kind in (Format.NRRD, Format.META):
+            from .itk import inspect
+        else:
+            return _skip(path, _other(path, kind))
         found = inspect(path, root)
     except OSError as error:
-        return Skipped(path, Reason.UNREADABLE, error.strerror or type(error).__name__)
-    return found if isinstance(found, SeriesItem) else Skipped(path, *found)
+        return _skip(path, cause(error))
+    return found if isinstance(found, SeriesItem) else _skip(path, found)
+
+
+def _skip(path: Path, why: tuple[Reason, str]) -> Skipped:
+    """A skip; its detail may quote the file."""
+    return Skipped(path, why[0], printable(why[1], 200))
 
 
 def _other(path: Path, kind: Format) -> tuple[Reason, str]:
     """The reason for a file that is no image of ours."""
+    if header := _header_of(path):
+        return Reason.SIDECAR, f"the voxels of {header.name}"
     fixed = {
         Format.DICOM_HEADLESS: Reason.HEADLESS,
         Format.ARCHIVE: Reason.ARCHIVE,
+        Format.ZIP: Reason.NESTED_ARCHIVE,
+        Format.ANALYZE: Reason.ANALYZE,
         Format.EMPTY: Reason.EMPTY,
     }
     if kind in fixed:
         return fixed[kind], ""
-    if kind is Format.NIFTI_PAIR:
-        return Reason.UNSUPPORTED_FORMAT, "NIfTI or Analyze header/image pair; convert it to one .nii file"
     if path.name.lower().endswith(SIDECARS):
         stem = path.name.rsplit(".", 1)[0]
-        if any((path.parent / f"{stem}{x}").exists() for x in (".nii", ".nii.gz")):
+        if any(exists(path.parent / f"{stem}{x}") for x in (".nii", ".nii.gz", ".hdr")):
             return Reason.SIDECAR, ""
-    if data := VOXELS.search(path.name):
-        for extension in (".mhd", ".nhdr"):
-            header = path.with_name(path.name[: data.start()] + extension)
-            if header.exists():
-                return Reason.SIDECAR, f"the voxels of {header.name}"
     return Reason.NOT_AN_IMAGE, ""
+
+
+def _header_of(path: Path) -> Path | None:
+    """The detached header whose voxels a file may hold, by its name."""
+    data = VOXELS.search(path.name)
+    headers = (path.with_name(path.name[: data.start()] + x) for x in HEADERS) if data else ()
+    return next((header for header in headers if exists(header)), None)
 
 
 def _series(headers: list[SliceHeader], skipped: list[Skipped]) -> list[SeriesItem]:

@@ -25,11 +25,23 @@ class Reason(Enum):
     EMPTY = "empty file"
     NOT_AN_IMAGE = "not an image file"
     SIDECAR = "metadata that accompanies an image"
-    ARCHIVE = "an archive; unpack it and give the folder instead"
-    UNSUPPORTED_FORMAT = "an image format that medidiff does not read"
+    ARCHIVE = "an archive other than zip; unpack it and give the folder instead"
+    NESTED_ARCHIVE = "an archive inside another; unpack it and give the folder instead"
+    ENCRYPTED_ZIP = "an encrypted zip file; unpack it and give the folder instead"
+    ZIP_METHOD = "a zip file packed otherwise than by deflate; unpack it and give the folder instead"
+    DAMAGED_ZIP = "a damaged zip file"
+    UNSAFE_ZIP = "a zip file whose names lead out of it"
+    DAMAGED_GZIP = "a damaged gzip file"
+    PACKING_BOMB = "packed data that unpacks to far more than a scan would"
+    ANALYZE = "Analyze 7.5, which does not tell how the patient lies"
+    NO_VOXEL_FILE = "a header without its file of voxels"
+    VOXELS_ELSEWHERE = "a header whose voxels lie outside its folder"
+    PACKED_HEADER = "a detached header that is packed; unpack it and its voxels first"
     DAMAGED_HEADER = "the header cannot be parsed"
     HEADLESS = "DICOM data without file meta information (PS3.10), so its encoding is unknown"
     DICOMDIR = "a DICOM directory, not an image"
+    DICOMDIR_MISSING = "named by a DICOMDIR, but not there"
+    DICOMDIR_UNSAFE = "a DICOMDIR with names that lead out of its folder"
     NOT_AN_IMAGE_OBJECT = "a DICOM object that is not an image"
     UNSUPPORTED_OBJECT = "a DICOM image other than CT, MR or PET slices"
     MULTI_FRAME = "a multi-frame DICOM image of a kind that medidiff does not process"
@@ -52,7 +64,7 @@ class Reason(Enum):
     RESCALE = "no usable rescale slope and intercept, so its values have no known unit"
     COMPLEX_PIXELS = "complex-valued pixels"
     LABEL_MAP = "a label map or mask, not an image"
-    UNSUPPORTED_LAYOUT = "not a 2-D, 3-D or 4-D scalar image"
+    UNSUPPORTED_LAYOUT = "not a scalar image made of slices"
     SHEARED = "a sheared grid, which this format cannot keep"
     # A whole series, for which the message of the error says more
     EARLIER_OUTPUT = "medidiff made this image in an earlier run"
@@ -109,7 +121,7 @@ class SeriesItem:
         description: printable text without patient names.
         name: relative, safe path of the output without suffix and extension; unique within a discovery, and
             shared by the stacks of one DICOM series, which come back as one series.
-        shape: ``(z, y, x)``; a 4-D file has its volumes one after the other along z.
+        shape: ``(z, y, x)``; a file of more dimensions has its volumes one after the other along z.
         spacing: mm along ``(z, y, x)``.
         volumes: number of 3-D volumes in the file.
         series_uid: DICOM Series Instance UID of the source.

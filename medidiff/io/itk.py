@@ -19,7 +19,7 @@ from .atomic import staged
 from .derivation import MAPS, Derivation
 from .formats import head_of
 from .items import Reason, SeriesItem, Written
-from .names import image_stem
+from .names import image_stem, output_name
 
 ORTHOGONAL = 1e-4
 META_MODALITY: dict[str, Modality] = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR", "MET_MOD_PET": "PT"}
@@ -125,7 +125,7 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         files=(path,),
         modality=told or grid.modality_from_name(path),
         description=image_stem(path),
-        name=(path.parent.relative_to(root) if root else Path()).joinpath(image_stem(path)).as_posix(),
+        name=output_name(path, root),
         shape=(shape[z], shape[y], shape[x]),
         spacing=(spacing[z], spacing[y], spacing[x]),
         own_output=any(reader.GetMetaData(k).startswith("medidiff") for k in reader.GetMetaDataKeys()),

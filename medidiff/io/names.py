@@ -9,7 +9,9 @@ from pathlib import Path
 from .items import SeriesItem
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
-IMAGE_SUFFIX = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$", re.IGNORECASE)
+FORBIDDEN = '<>:"/\\|?*'
+MAX_PART = 200
+IMAGE_SUFFIX = re.compile(r"\.(nii|hdr|img|nrrd|nhdr|mha|mhd|dcm)(\.gz)?$", re.IGNORECASE)
 EXTENSION = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
 OWN_ITK = {".nhdr": ".nrrd", ".mhd": ".mha"}  # a detached header is written as one file
 
@@ -36,6 +38,25 @@ def safe(text: str, limit: int = 48) -> str:
     part = re.sub(r"[^A-Za-z0-9.-]+", "_", ascii_text)
     part = re.sub(r"_{2,}", "_", part)[:limit].strip("._-")
     return f"{part}_" if part.lower().split(".")[0] in RESERVED else part
+
+
+def safe_path(path: Path) -> Path:
+    """A relative path whose parts are names on any system, none of them hidden; "" where there is none."""
+    return Path(*(_safe_part(part) for part in path.parts))
+
+
+def _safe_part(text: str) -> str:
+    """A name with what it had, as far as every system allows it, and short enough to add a suffix."""
+    part = "".join(c if c.isprintable() and c not in FORBIDDEN else "_" for c in text)
+    part = part.encode()[:MAX_PART].decode(errors="ignore").rstrip(" .")
+    part = f"_{part[1:]}" if part.startswith(".") else part
+    return f"{part}_" if part.split(".")[0].strip().lower() in {"", *RESERVED} else part
+
+
+def output_name(path: Path, root: Path | None) -> str:
+    """The output name of an image file: its stem, below the sub-folders of the input folder `root`."""
+    folder = path.parent.relative_to(root) if root else Path()
+    return safe_path(folder / (image_stem(path) or "image")).as_posix()
 
 
 def series_name(number: int | None, description: str, uid: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import tarfile
 import time
-import zipfile
 from pathlib import Path
 
 import nibabel as nib
@@ -97,15 +97,15 @@ def test_the_rest_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
-    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
-        archive.writestr("a", "b")
+    with tarfile.open(tmp_path / "scan.tar", "w") as archive:
+        archive.add(tmp_path / "notes.txt", "a")
     nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / "a.nii")
     (tmp_path / "a.json").write_text("{}")
     found = discover([tmp_path, tmp_path / "gone"])
     assert [i.path.name for i in found.items] == ["a.nii"]
     assert {s.path.name: s.reason for s in found.skipped} == {
         "empty": Reason.EMPTY, "notes.txt": Reason.NOT_AN_IMAGE, ".git": Reason.HIDDEN,
-        "dangling": Reason.UNREADABLE, "pipe": Reason.NOT_AN_IMAGE, "scan.zip": Reason.ARCHIVE,
+        "dangling": Reason.UNREADABLE, "pipe": Reason.NOT_AN_IMAGE, "scan.tar": Reason.ARCHIVE,
         "a.json": Reason.SIDECAR, "gone": Reason.NOT_FOUND,
     }  # fmt: skip
     assert "unpack it" in next(s.sentence for s in found.skipped if s.reason is Reason.ARCHIVE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from dicom_series import make_series
 from pydicom.data import get_testdata_file
 
 from medidiff.io.formats import Format, sniff
+from medidiff.io.items import Reason
+from medidiff.io.streams import BadStream
 
 
 def test_dicom_with_and_without_preamble(tmp_path: Path) -> None:
@@ -38,7 +41,7 @@ def test_pairs_are_told_apart(tmp_path: Path) -> None:
     nib.Nifti1Pair(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / "a.hdr")
     nib.AnalyzeImage(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / "b.hdr")
     assert sniff(tmp_path / "a.hdr") is Format.NIFTI_PAIR
-    assert sniff(tmp_path / "b.hdr") is Format.NIFTI_PAIR
+    assert sniff(tmp_path / "b.hdr") is Format.ANALYZE
 
 
 @pytest.mark.parametrize(
@@ -56,9 +59,18 @@ def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "text.dcm").write_text("DICOM is what I say I am\n")
     (tmp_path / "j").write_text('{"Modality": "MR"}')
-    (tmp_path / "half.gz").write_bytes(gzip.compress(bytes(5000))[:12])
+    with tarfile.open(tmp_path / "t.gz", "w:gz") as tar:
+        tar.add(tmp_path / "j", "j")
+    (tmp_path / "7").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(100))
     kinds = {p.name: sniff(p) for p in tmp_path.iterdir()}
     assert kinds == {
-        "z": Format.ARCHIVE, "empty": Format.EMPTY, "text.dcm": Format.OTHER, "j": Format.JSON,
-        "half.gz": Format.OTHER,
+        "z": Format.ZIP, "empty": Format.EMPTY, "text.dcm": Format.OTHER, "j": Format.JSON,
+        "t.gz": Format.ARCHIVE, "7": Format.ARCHIVE,
     }  # fmt: skip
+
+
+def test_damaged_gzip(tmp_path: Path) -> None:
+    (tmp_path / "half.gz").write_bytes(gzip.compress(bytes(5000))[:12])
+    with pytest.raises(BadStream) as caught:
+        sniff(tmp_path / "half.gz")
+    assert caught.value.reason is Reason.DAMAGED_GZIP

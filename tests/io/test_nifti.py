@@ -269,12 +269,17 @@ def test_hounsfield_units_are_recognised(tmp_path: Path) -> None:
     assert read(only(tmp_path / "b.nii")).modality == "OT"
 
 
+def with_intent(image: nib.Nifti1Image, intent: str) -> nib.Nifti1Image:
+    image.header.set_intent(intent)
+    return image
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda: nib.Nifti1Image(np.zeros((2, 2, 2), np.complex64), np.eye(4)), Reason.COMPLEX_PIXELS),
         (
-            lambda: nib.Nifti1Image(np.zeros((2, 2, 2, 1, 3), np.float32), np.eye(4)),
+            lambda: with_intent(nib.Nifti1Image(np.zeros((2, 2, 2, 1, 3), np.float32), np.eye(4)), "vector"),
             Reason.UNSUPPORTED_LAYOUT,
         ),
         (
