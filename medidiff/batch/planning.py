@@ -22,8 +22,9 @@ from medidiff.io import (
     read,
 )
 from medidiff.io.atomic import check_target
+from medidiff.io.bids import TABLES, beside
 from medidiff.io.export import check_exportable
-from medidiff.io.names import image_stem, keeps_format
+from medidiff.io.names import keeps_format
 from medidiff.volume import Modality, Volume
 
 Decision = Literal["planned", "skipped", "refused"]
@@ -172,10 +173,10 @@ def simulated(item: SeriesItem) -> bool:
 
 
 def _files(item: SeriesItem) -> list[Path]:
-    """The files of an image with the sidecar that its writer made."""
+    """The files of an image with the sidecar and tables that its writer made."""
     files = [path.resolve() for path in item.files]
     if item.kind == "nifti":
-        files += [path.with_name(f"{image_stem(path)}.json") for path in files]
+        files += [beside(path, extension) for path in files for extension in (".json", *TABLES)]
     return files
 
 

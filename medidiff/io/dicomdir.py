@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .dicom_header import DICOMDIR_CLASS, lenient
 from .formats import head_of, open_image
 from .items import Reason, Skipped
+from .slice_header import lenient
+from .sop_classes import DICOMDIR
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -38,7 +39,7 @@ def is_dicomdir(path: Path) -> bool:
         head = head_of(path)
     except OSError:
         return False
-    return head[128:132] == b"DICM" and b"\2\0\2\0UI\x14\0" + DICOMDIR_CLASS.encode() in head
+    return head[128:132] == b"DICM" and b"\2\0\2\0UI\x14\0" + DICOMDIR.encode() in head
 
 
 def look_up(path: Path, files: Iterable[Path]) -> Directory:

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nifti_files import AWKWARD, MAP_FIELDS, changed_fields, parts, save, unpacked
 
 from medidiff.errors import OutputError, PixelError
 from medidiff.io import Derivation, Reason, SeriesItem, discover, planned_output, read, write
-
-DESCRIP = {348: slice(148, 228), 540: slice(240, 320)}  # nifti1.h, nifti2.h
 
 
 def only(path: Path) -> SeriesItem:
@@ -24,12 +23,7 @@ def only(path: Path) -> SeriesItem:
     return item
 
 
-def unpacked(path: Path) -> bytes:
-    data = path.read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-
-
-def save(path: Path, values: np.ndarray, affine: Any = None, **header: Any) -> nib.Nifti1Image:
+def store(path: Path, values: np.ndarray, affine: Any = None, **header: Any) -> nib.Nifti1Image:
     image = nib.Nifti1Image(values, np.eye(4) if affine is None else affine, dtype=values.dtype)
     for key, value in header.items():
         image.header[key] = value
@@ -44,14 +38,71 @@ def test_all_shared_files_come_back_bit_for_bit(
     assert len(items) == 10
     for item in items:
         written = write(read(item), tmp_path, derivation=derivation)
-        old, new = bytearray(unpacked(item.files[0])), bytearray(unpacked(written.path))
-        size = int.from_bytes(old[:4], "little" if old[0] in (0x5C, 0x1C) and old[1] else "big")
-        descrip = DESCRIP[size]
-        assert b"medidiff 0.1.0 denoised (research)" in new[descrip]
-        new[descrip] = old[descrip]
-        assert new == old[: len(new)], item.path.name
-        assert len(new) >= len(old) - 16  # at most stray bytes behind the voxels are gone
+        assert changed_fields(item.path, written.path) == {"descrip"}, item.path.name
+        assert b"medidiff 0.1.0 denoised (research)" in parts(written.path)[0]["descrip"].item()
         assert written.path.name.endswith(".nii.gz" if item.path.name.endswith(".gz") else ".nii")
+
+
+@pytest.mark.parametrize("case", AWKWARD)
+def test_awkward_files_come_back_bit_for_bit(tmp_path: Path, derivation: Derivation, case: str) -> None:
+    path = save(tmp_path, case)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    item = only(path)
+    volume = read(item)
+    single = {"magic", "vox_offset"} if "pair" in case else set()
+    written = write(volume, tmp_path / "out", derivation=derivation)
+    assert changed_fields(path, written.path) == {"descrip"} | single
+    assert written.path.name == ("a_desc-denoised.nii.gz" if path.suffix == ".gz" else "a_desc-denoised.nii")
+    again = read(only(written.path))
+    np.testing.assert_array_equal(again.array, volume.array)
+    np.testing.assert_array_equal(again.affine, volume.affine)
+    as_map = write(volume, tmp_path / "out", derivation=derivation, suffix="residual")
+    assert changed_fields(path, as_map.path) <= MAP_FIELDS | single | {"voxels"}
+    for new in (written.path, as_map.path):
+        image, source = nib.load(new), nib.load(path)
+        assert image.shape == source.shape
+        assert image.header["vox_offset"] % 16 == 0
+        np.testing.assert_array_equal(image.affine, source.affine)
+        np.testing.assert_array_equal(image.get_fdata(dtype=np.float32), source.get_fdata(dtype=np.float32))
+        assert len(unpacked(new)) == image.dataobj.offset + image.dataobj.dtype.itemsize * np.prod(
+            image.shape
+        )
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_both_files_of_a_pair_are_accounted_for(tmp_path: Path) -> None:
+    save(tmp_path, "pair")
+    nib.AnalyzeImage(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / "b.hdr")
+    nib.Nifti1Pair(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / "c.hdr")
+    (tmp_path / "c.img").unlink()
+    found = discover([tmp_path])
+    assert [i.files for i in found.items] == [(tmp_path / "a.hdr",)]
+    assert {s.path.name: s.reason for s in found.skipped} == {
+        "a.img": Reason.SIDECAR, "b.hdr": Reason.ANALYZE, "b.img": Reason.SIDECAR,
+        "c.hdr": Reason.NO_VOXEL_FILE,
+    }  # fmt: skip
+    (tmp_path / "a.img").write_bytes((tmp_path / "a.img").read_bytes()[:-1])
+    assert Reason.TRUNCATED in {s.reason for s in discover([tmp_path / "a.hdr"]).skipped}
+
+
+def test_a_pair_with_voxels_behind_an_offset(tmp_path: Path, derivation: Derivation) -> None:
+    path = save(tmp_path, "pair")
+    data = bytearray(path.read_bytes())
+    data[108:112] = np.float32(32).tobytes()  # vox_offset, nifti1.h
+    path.write_bytes(data)
+    (tmp_path / "a.img").write_bytes(bytes(32) + (tmp_path / "a.img").read_bytes())
+    written = write(read(only(path)), tmp_path / "out", derivation=derivation)
+    np.testing.assert_array_equal(nib.load(written.path).get_fdata(), nib.load(path).get_fdata())
+
+
+@pytest.mark.parametrize("offset", [0, 340, -16, np.nan, 1e30])
+def test_a_vox_offset_that_cannot_be(tmp_path: Path, offset: float) -> None:
+    path = save(tmp_path, "plain")
+    data = bytearray(path.read_bytes())
+    data[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(data)
+    (skip,) = discover([path]).skipped
+    assert skip.reason is (Reason.TRUNCATED if offset > 999 else Reason.DAMAGED_HEADER)
 
 
 def test_ibsi_twins_agree_with_dicom(io_data: Path) -> None:
@@ -71,7 +122,7 @@ def test_ibsi_twins_agree_with_dicom(io_data: Path) -> None:
 
 def test_affine_is_nibabels_in_lps(tmp_path: Path) -> None:
     affine = np.array([[-0.6, 0.1, 0.2, 11], [0.05, 0.7, -0.3, -22], [0.1, 0.2, 3.1, 33], [0, 0, 0, 1]])
-    image = save(tmp_path / "a.nii", np.arange(24, dtype=np.int16).reshape(2, 3, 4), affine)
+    image = store(tmp_path / "a.nii", np.arange(24, dtype=np.int16).reshape(2, 3, 4), affine)
     volume = read(only(tmp_path / "a.nii"))
     assert volume.array[3, 1, 0] == image.get_fdata()[0, 1, 3]
     lps = volume.affine @ [0, 1, 3, 1]
@@ -84,7 +135,7 @@ def test_the_coarse_axis_is_the_slice_axis(tmp_path: Path, axis: int, derivation
     size = [1.0, 1.1, 1.2]
     size[axis] = 4.0
     values = np.random.default_rng(0).integers(0, 900, (5, 6, 7)).astype(np.int16)
-    save(tmp_path / "a.nii", values, np.diag([*size, 1]))
+    store(tmp_path / "a.nii", values, np.diag([*size, 1]))
     item = only(tmp_path / "a.nii")
     volume = read(item)
     assert volume.spacing[0] == pytest.approx(4.0)
@@ -203,7 +254,7 @@ def test_four_dimensions_stay_one_file(tmp_path: Path, derivation: Derivation) -
 
 
 def test_two_dimensions(tmp_path: Path, derivation: Derivation) -> None:
-    save(tmp_path / "a.nii", np.arange(12, dtype=np.float32).reshape(3, 4))
+    store(tmp_path / "a.nii", np.arange(12, dtype=np.float32).reshape(3, 4))
     volume = read(only(tmp_path / "a.nii"))
     assert volume.array.shape == (1, 4, 3)
     written = write(volume.with_array(volume.array * 2), tmp_path / "out", derivation=derivation)
@@ -245,7 +296,7 @@ def test_metres_become_millimetres(tmp_path: Path) -> None:
 
 
 def test_sidecar(tmp_path: Path, derivation: Derivation) -> None:
-    save(tmp_path / "sub-01_T2w.nii.gz", np.ones((4, 5, 6), np.int16))
+    store(tmp_path / "sub-01_T2w.nii.gz", np.ones((4, 5, 6), np.int16))
     (tmp_path / "sub-01_T2w.json").write_text('{"EchoTime": 0.08, "Modality": "MR"}')
     item = only(tmp_path / "sub-01_T2w.nii.gz")
     assert item.modality == "MR"
@@ -262,10 +313,10 @@ def test_sidecar(tmp_path: Path, derivation: Derivation) -> None:
 def test_hounsfield_units_are_recognised(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = np.where(rng.random((20, 20, 5)) < 0.4, -1000, 40) + rng.normal(0, 10, (20, 20, 5))
-    save(tmp_path / "a.nii", values.astype(np.int16))
+    store(tmp_path / "a.nii", values.astype(np.int16))
     volume = read(only(tmp_path / "a.nii"))
     assert (volume.modality, volume.unit) == ("CT", "HU")
-    save(tmp_path / "b.nii", (values + 1000).clip(0).astype(np.int16))
+    store(tmp_path / "b.nii", (values + 1000).clip(0).astype(np.int16))
     assert read(only(tmp_path / "b.nii")).modality == "OT"
 
 
@@ -296,7 +347,7 @@ def test_refusals(tmp_path: Path, make: Any, reason: Reason) -> None:
 
 
 def test_a_singular_affine_is_refused(tmp_path: Path) -> None:
-    save(tmp_path / "a.nii", np.zeros((2, 2, 2), np.int16), np.diag([2, 2, 3, 1]))
+    store(tmp_path / "a.nii", np.zeros((2, 2, 2), np.int16), np.diag([2, 2, 3, 1]))
     data = bytearray((tmp_path / "a.nii").read_bytes())
     data[312:328] = bytes(16)  # srow_z, nifti1.h
     (tmp_path / "a.nii").write_bytes(data)
@@ -305,17 +356,17 @@ def test_a_singular_affine_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sub-01_mask.nii.gz", "x_dseg.nii"])
 def test_label_maps_by_name(tmp_path: Path, name: str) -> None:
-    save(tmp_path / name, np.zeros((2, 2, 2), np.uint8))
+    store(tmp_path / name, np.zeros((2, 2, 2), np.uint8))
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.LABEL_MAP]
 
 
 def test_label_maps_by_intent(tmp_path: Path) -> None:
-    save(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), intent_code=1002)
+    store(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), intent_code=1002)
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.LABEL_MAP]
 
 
 def test_truncated(tmp_path: Path, derivation: Derivation) -> None:
-    save(tmp_path / "a.nii", np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16))
+    store(tmp_path / "a.nii", np.random.default_rng(0).integers(0, 99, (9, 9, 9)).astype(np.int16))
     data = (tmp_path / "a.nii").read_bytes()
     (tmp_path / "a.nii").write_bytes(data[:-5])
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.TRUNCATED]
@@ -329,8 +380,8 @@ def test_truncated(tmp_path: Path, derivation: Derivation) -> None:
 
 
 def test_existing_output_and_input(tmp_path: Path, derivation: Derivation) -> None:
-    save(tmp_path / "a.nii", np.ones((4, 5, 6), np.int16))
-    save(tmp_path / "a_desc-denoised.nii", np.ones((4, 5, 6), np.int16))
+    store(tmp_path / "a.nii", np.ones((4, 5, 6), np.int16))
+    store(tmp_path / "a_desc-denoised.nii", np.ones((4, 5, 6), np.int16))
     items = {i.path.name: i for i in discover([tmp_path]).items}
     volume = read(items["a.nii"])
     with pytest.raises(OutputError, match="replace an input"):  # the neighbour is an input too
@@ -345,7 +396,7 @@ def test_existing_output_and_input(tmp_path: Path, derivation: Derivation) -> No
 
 
 def test_equal_images_are_equal_files(tmp_path: Path, derivation: Derivation) -> None:
-    save(tmp_path / "a.nii.gz", np.ones((4, 5, 6), np.int16))
+    store(tmp_path / "a.nii.gz", np.ones((4, 5, 6), np.int16))
     volume = read(only(tmp_path / "a.nii.gz"))
     a, b = (write(volume, tmp_path / n, derivation=derivation) for n in "xy")
     assert a.path.read_bytes() == b.path.read_bytes()
