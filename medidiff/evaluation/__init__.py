@@ -4,12 +4,15 @@ One unprocessed slice scores 30.7, 43.0 or 48.6 dB depending on the window alone
 this package without the window, data range and mask that it was computed with.
 """
 
+from medidiff.evaluation.before_after import before_after
 from medidiff.evaluation.bias import BinBias, hu_bias
 from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
 from medidiff.evaluation.cohort import Arm, Case, Cohort, Difference, Summary, cohort
 from medidiff.evaluation.compare import Comparison, check_same_grid, compare
+from medidiff.evaluation.flags import Flag
 from medidiff.evaluation.haarpsi import haarpsi
 from medidiff.evaluation.metrics import psnr, rmse, ssim
+from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.protocol import WINDOWS, Protocol, Window, parse_window
 from medidiff.evaluation.region import Region, body, region_of
 from medidiff.evaluation.score import Score
@@ -24,13 +27,16 @@ __all__ = [
     "Cohort",
     "Comparison",
     "Difference",
+    "Flag",
     "Interval",
+    "NoReference",
     "Protocol",
     "Region",
     "Reliability",
     "Score",
     "Summary",
     "Window",
+    "before_after",
     "body",
     "bootstrap",
     "check_same_grid",
