@@ -1,0 +1,1 @@
+"""Readers side by side: cases, tools, verdicts, page."""
