@@ -1,6 +1,5 @@
-"""What a derived DICOM image says about its origin (dicom-io brief, section 1; PS3.3 2020).
+"""How an image was derived, and the words, numbers and UIDs that follow from it.
 
-`derive` turns the header of a source slice into that of the derived slice; it never touches pixels.
 UIDs follow from the source UIDs, the model hash and the settings alone, so a second run gives the same
 ones: the output is idempotent and no archive ends up with two copies under different names.
 """
@@ -8,15 +7,11 @@ ones: the output is idempotent and no archive ends up with two copies under diff
 from __future__ import annotations
 
 import json
-from copy import copy, deepcopy
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from .names import printable
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 NOTICE = "Research use only. Not a medical device."
 
@@ -96,56 +91,8 @@ FINDINGS = ("created", "sigma_text", "context")
 SUFFIX = {"denoised": "medidiff denoised (research)"}
 """Ends SeriesDescription; the notice is never cut."""
 
-PURPOSE_SOURCE = ("121322", "Source image for image processing operation")  # CID 7202
-PURPOSE_ACQUISITION = ("109101", "Acquisition Equipment")  # CID 7005
-PURPOSE_PROCESSING = ("109102", "Processing Equipment")
-SMOOTHING = ("113087", "Smoothing")  # CID 7203: the closest concept; there is none for denoising
-
-DROPPED = (
-    "PixelData", "FloatPixelData", "DoubleFloatPixelData",
-    "IconImageSequence", "DigitalSignaturesSequence", "MACParametersSequence",  # of the old pixels
-    "SmallestImagePixelValue", "LargestImagePixelValue",
-    "SmallestPixelValueInSeries", "LargestPixelValueInSeries", "PixelDataProviderURL",
-    "InstanceCreatorUID", "DeviceSerialNumber", "StationName", "DataSetTrailingPadding",
-)  # fmt: skip
-"""Not true of the new image, and not required of it."""
-
-NOT_OF_A_MAP = (
-    "PixelPaddingValue", "PixelPaddingRangeLimit", "VOILUTSequence", "VOILUTFunction",
-    "WindowCenterWidthExplanation", "RealWorldValueMappingSequence",
-)  # fmt: skip
-"""Display and padding of the source that make no sense for a residual or an uncertainty map."""
-
-EQUIPMENT = (
-    "Manufacturer", "InstitutionName", "StationName", "ManufacturerModelName", "DeviceSerialNumber",
-    "SoftwareVersions",
-)  # fmt: skip
-
 MAPS = ("residual", "uncertainty")
 """Suffixes of signed maps, which have a scale and a display window of their own."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The new identifiers of one derived slice.
-
-    Attributes:
-        series_uid: Series Instance UID.
-        sop_uid: SOP Instance UID.
-        series_number: Series Number.
-        sources: (SOP Class UID, SOP Instance UID) of every slice that went in, the slice itself first.
-        suffix: ``"denoised"``, ``"residual"`` ...
-        now: time stamp, the same for the whole series.
-        description: text in place of the source's Series Description; None keeps that.
-    """
-
-    series_uid: str
-    sop_uid: str
-    series_number: int
-    sources: tuple[tuple[str, str], ...]
-    suffix: str
-    now: datetime
-    description: str | None = None
 
 
 def derived_uid(*sources: str) -> str:
@@ -168,122 +115,3 @@ def description(source: object, suffix: str) -> str:
     tail = SUFFIX.get(suffix, f"medidiff {suffix} (research)")[:64]
     text = printable(source).replace("\\", " ")
     return f"{text[: 63 - len(tail)].rstrip()} {tail}".strip()
-
-
-def derive(source: Dataset, derivation: Derivation, identity: Identity, *, keep_private: bool) -> Dataset:
-    """The header of the derived slice: a copy of the source with the changes of the table.
-
-    Args:
-        source: classic CT, MR or PET slice.
-        derivation: what was done.
-        identity: the new identifiers.
-        keep_private: copies private elements.
-
-    Returns:
-        a new data set without pixel data and file meta information.
-    """
-    from pydicom.dataset import Dataset
-    from pydicom.tag import Tag
-
-    gone = {Tag(k) for k in (*DROPPED, *(NOT_OF_A_MAP if identity.suffix in MAPS else ()))}
-    new = Dataset()
-    for element in source:
-        if element.tag.group <= 2 or element.tag.element == 0 or element.tag in gone:
-            continue
-        if not element.tag.is_private or keep_private:
-            new.add(deepcopy(element) if element.VR == "SQ" else copy(element))
-    if not keep_private:
-        new.remove_private_tags()  # inside sequences
-    _identify(new, source, identity, "copy" if derivation.operation == "copy" else identity.suffix)
-    _explain(new, source, derivation, identity)
-    _equip(new, source, derivation)
-    return new
-
-
-def _identify(new: Dataset, source: Dataset, identity: Identity, word: str) -> None:
-    new.SOPInstanceUID = identity.sop_uid
-    new.SeriesInstanceUID = identity.series_uid
-    new.SeriesNumber = identity.series_number
-    text = source.get("SeriesDescription") if identity.description is None else identity.description
-    new.SeriesDescription = description(text, word)
-    kind = [str(v) for v in source.get("ImageType") or []]
-    fallback = ["DERIVED", "PRIMARY", *(["AXIAL"] if source.get("Modality") == "CT" else [])]
-    new.ImageType = ["DERIVED", *kind[1:], *fallback[max(len(kind), 1) :]]
-    now = identity.now.astimezone(_zone(source))
-    day, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S.%f")
-    new.InstanceCreationDate, new.InstanceCreationTime = day, time
-    new.ContentDate, new.ContentTime = day, time
-    # PET counts Frame Reference Time and decay from Series Date and Time (C.8.9.1.1.4, C.8.9.4.1.5).
-    if source.get("Modality") != "PT":
-        new.SeriesDate, new.SeriesTime = day, time
-
-
-def _zone(source: Dataset) -> timezone | None:
-    """Timezone Offset From UTC (0008,0201) of the source, None for the local one."""
-    text = str(source.get("TimezoneOffsetFromUTC") or "").strip()
-    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit() or int(text[1:3]) > 14:
-        return None
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
-    return timezone(-offset if text[0] == "-" else offset)
-
-
-def _explain(new: Dataset, source: Dataset, derivation: Derivation, identity: Identity) -> None:
-    """DerivationDescription, codes and sources (C.7.6.1.1.3, C.12.4.1.1)."""
-    new.DerivationDescription = f"{identity.suffix}: {derivation.describe()}"[:1024]
-    if derivation.operation == "denoise":
-        new.DerivationCodeSequence = [_code(*SMOOTHING)]
-    elif derivation.operation == "simulate" and "DerivationCodeSequence" in new:
-        del new.DerivationCodeSequence
-    new.SourceImageSequence = [_reference(*uids) for uids in identity.sources]
-    new.ContentQualification = "RESEARCH"  # C.8.13.2.1.1
-    if derivation.synthetic_data:
-        new.SyntheticData = "YES"
-
-
-def _reference(sop_class: str, uid: str) -> Dataset:
-    from pydicom.dataset import Dataset
-
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class
-    item.ReferencedSOPInstanceUID = uid
-    item.SpatialLocationsPreserved = "YES"
-    item.PurposeOfReferenceCodeSequence = [_code(*PURPOSE_SOURCE)]
-    return item
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    from pydicom.dataset import Dataset
-
-    item = Dataset()
-    item.CodeValue = value
-    item.CodingSchemeDesignator = "DCM"
-    item.CodeMeaning = meaning
-    return item
-
-
-def _equip(new: Dataset, source: Dataset, derivation: Derivation) -> None:
-    """General Equipment is medidiff's; the source's moves to ContributingEquipmentSequence (C.12.1.1.5)."""
-    from pydicom.dataset import Dataset
-
-    first = str((source.get("ImageType") or [""])[0])
-    scanner = Dataset()
-    for keyword in EQUIPMENT:
-        if source.get(keyword) not in (None, ""):
-            scanner.add(copy(source[keyword]))
-    scanner.Manufacturer = source.get("Manufacturer") or "unknown"
-    scanner.PurposeOfReferenceCodeSequence = [
-        _code(*(PURPOSE_PROCESSING if first == "DERIVED" else PURPOSE_ACQUISITION))
-    ]
-    model = Dataset()
-    model.Manufacturer = "medidiff"
-    model.ManufacturerModelName = printable(derivation.model_id)
-    short = derivation.model_sha256[:12]
-    versions = [f"medidiff {derivation.version}".strip()]
-    versions += [f"{derivation.model_id}@{short}"[:64]] if short else []
-    model.SoftwareVersions = versions
-    model.PurposeOfReferenceCodeSequence = [_code(*PURPOSE_PROCESSING)]
-    model.DeviceUID = derived_uid("medidiff model", derivation.model_id, derivation.model_sha256)
-    new.ContributingEquipmentSequence = [*(new.get("ContributingEquipmentSequence") or []), scanner, model]
-    new.Manufacturer = "medidiff"
-    new.ManufacturerModelName = "medidiff"
-    new.SoftwareVersions = versions

@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import OutputError
 from ..volume import Volume
 from . import pixels
 from .atomic import check_target, staged
 from .decoding import decode
-from .derivation import MAPS, Derivation, Identity, derive, derived_number, derived_uid
-from .dicom_reader import DicomSource, read_dataset, to_little_endian
+from .derivation import MAPS, Derivation
+from .derived_header import derive
+from .dicom_reader import read_dataset, to_little_endian
+from .encoding import Image, encode, map_window, peak_of
+from .geometry import Stack
+from .identity import SeriesIdentity, Source
 from .items import SeriesItem, WriteOptions, Written
 from .slice_header import lenient
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-LEVELS = 32767
-"""Largest stored value of a signed 16-bit image."""
-
-
-@dataclass(frozen=True)
-class Image:
-    """Stored values of a derived slice and how to read them.
-
-    Attributes:
-        encoded: stored values, scale and clipped count.
-        bits: Bits Stored.
-        rescale: True where Rescale Slope and Intercept are written.
-        rescaled: True where the scale is not that of the source.
-    """
-
-    encoded: pixels.Encoded
-    bits: int
-    rescale: bool
-    rescaled: bool = False
 
 
 class SeriesWriter:
@@ -95,16 +76,18 @@ class SeriesWriter:
             raise OutputError("enhanced multi-frame images cannot be written yet", where=item.path)
         options = self._options
         is_map = options.suffix in MAPS
-        peak = _peak(volume) if is_map else None
+        peak = peak_of(volume) if is_map else None
         names: list[str] = []
         clipped, rescaled, private = 0, 0, False
         folder = self._open()
         with lenient():
-            for k, identity in enumerate(_identities(volume, derivation, options)):
-                header = item.headers.stack.slices[k]
+            stack: Stack = item.headers.stack
+            series = SeriesIdentity(stack.slices[0], item.headers.study_numbers, derivation, options)
+            for k, header in enumerate(stack.slices):
+                identity = series.image(map(Source.of, stack.used(k, derivation.context)))
                 source = read_dataset(header)
                 stored = decode(source, header.path)
-                image = _encode(volume.array[k], stored, source, peak)
+                image = encode(volume.array[k], stored, source, pixels.rescale_pair(source), peak)
                 if not source.file_meta.TransferSyntaxUID.is_little_endian:
                     to_little_endian(source)
                 new = derive(source, derivation, identity, keep_private=options.keep_private)
@@ -123,117 +106,6 @@ class SeriesWriter:
             if private:
                 notes.append("private scaling elements of the source, if any, do not hold for those slices")
         return Written(self._final, tuple(self._final / name for name in names), clipped, tuple(notes))
-
-
-def _identities(volume: Volume, derivation: Derivation, options: WriteOptions) -> list[Identity]:
-    """New identifiers for every slice, from source UIDs, model hash and settings.
-
-    The series UID is the same for all stacks of a source series.
-    """
-    source: DicomSource = volume.source.headers
-    slices = source.stack.slices
-    first = slices[0]
-    settings = (
-        derivation.fingerprint(), options.suffix, f"private={options.keep_private}",
-        f"description={options.series_description}",
-    )  # fmt: skip
-    series = derived_uid(first.series, *settings)
-    number = derived_number(first.number, source.study_numbers, options.suffix)
-    now = derivation.created or datetime.now(timezone.utc)
-    near = source.stack.adjacent
-    identities = []
-    for k, header in enumerate(slices):
-        used = [header]
-        step = derivation.context
-        if step:
-            used += [slices[k - step]] if k >= step and near[k - step : k].all() else []
-            used += [slices[k + step]] if k + step < len(slices) and near[k : k + step].all() else []
-        uids = tuple((h.sop_class, h.uid) for h in used)
-        new = derived_uid(*(u for _, u in uids), *settings)
-        text = options.series_description
-        identities.append(Identity(series, new, number, uids, options.suffix, now, text))
-    return identities
-
-
-def _peak(volume: Volume) -> float:
-    """Largest absolute value outside the padding: all slices of a map share one scale."""
-    size = np.abs(volume.array)
-    return float(np.max(size, initial=0.0, where=True if volume.padding is None else ~volume.padding))
-
-
-def _encode(real: NDArray[np.float32], stored: pixels.IntArray, source: Dataset, peak: float | None) -> Image:
-    """Stored values of one slice; see the rescale row of the brief's table.
-
-    Args:
-        real: new values ``[y, x]``.
-        stored: stored values of the source.
-        source: its header.
-        peak: largest absolute value of a map; None where the image is no map.
-    """
-    pair = pixels.rescale_pair(source)
-    padding = pixels.padding_range(source)
-    keep = pixels.padding_mask(stored, padding)
-    if peak is not None:
-        return _encode_map(np.where(keep, 0, real), peak, pair is not None)
-    slope, intercept = pair or (1.0, 0.0)
-    bounds = pixels.limits(source)
-    bits = int(source.BitsStored)
-    image = pixels.quantise(real, stored, slope, intercept, keep=keep, bounds=bounds, padding=padding)
-    if image.clipped and pair is not None and padding is None:
-        slope, intercept = _wider_scale(real, slope, intercept, bounds, pet=source.get("Modality") == "PT")
-        if (slope, intercept) != pair:
-            changed = _encode_scaled(real, stored, slope, intercept, bounds)
-            return Image(changed, bits, rescale=True, rescaled=True)
-    return Image(image, bits, rescale=pair is not None)
-
-
-def _wider_scale(
-    real: NDArray[np.float32], slope: float, intercept: float, bounds: tuple[int, int], *, pet: bool
-) -> tuple[float, float]:
-    """A scale that holds all values.
-
-    PET: intercept 0 (C.8.9.4), slope from the largest value. Otherwise the slope stays and the intercept
-    moves by whole steps where the range fits, so that no unchanged value is rounded again; where it does
-    not fit, the scale of the source stays and values are clipped like the scanner's.
-    """
-    low, high = float(real.min()), float(real.max())
-    if pet:
-        needed = max(high / bounds[1], low / bounds[0] if bounds[0] and low < 0 else 0.0)
-        return (_as_ds(needed * (1 + 1e-7)), 0.0) if needed > 0 else (slope, intercept)
-    ends = sorted(((low - intercept) / slope, (high - intercept) / slope))
-    if np.ceil(ends[1]) - np.floor(ends[0]) > bounds[1] - bounds[0]:
-        return slope, intercept
-    shift = min(np.floor(ends[0]) - bounds[0], 0) or max(np.ceil(ends[1]) - bounds[1], 0)
-    return slope, _as_ds(intercept + shift * slope)
-
-
-def _encode_scaled(
-    real: NDArray[np.float32],
-    stored: pixels.IntArray,
-    slope: float,
-    intercept: float,
-    bounds: tuple[int, int],
-) -> pixels.Encoded:
-    number = np.rint((real.astype(np.float64) - intercept) / slope)
-    clipped = int(np.count_nonzero((number < bounds[0]) | (number > bounds[1])))
-    return pixels.Encoded(np.clip(number, *bounds).astype(stored.dtype), slope, intercept, clipped)
-
-
-def _encode_map(real: NDArray[np.float32], peak: float, has_pair: bool) -> Image:
-    """A signed 16-bit map with intercept 0 and the finest power of ten as slope that holds `peak`."""
-    slope = 10.0 ** np.ceil(np.log10(peak / LEVELS)) if peak > 0 else 1.0
-    if not has_pair and 1000 <= peak <= LEVELS:  # MR images have no rescale of their own (C.8.3.1)
-        return Image(pixels.Encoded(np.rint(real).astype(np.int16), 1.0, 0.0), 16, rescale=False)
-    slope = _as_ds(slope)
-    stored = np.clip(np.rint(real.astype(np.float64) / slope), -LEVELS, LEVELS).astype(np.int16)
-    return Image(pixels.Encoded(stored, slope, 0.0), 16, rescale=True)
-
-
-def _as_ds(value: float) -> float:
-    """The number that a DS of 16 characters can hold (PS3.5 6.2): that one must scale the pixels."""
-    from pydicom.valuerep import format_number_as_ds
-
-    return float(format_number_as_ds(float(value)))
 
 
 def _set_pixels(new: Dataset, image: Image, suffix: str) -> None:
@@ -255,10 +127,8 @@ def _set_pixels(new: Dataset, image: Image, suffix: str) -> None:
         if "RealWorldValueMappingSequence" in new:  # maps the stored values of the source
             del new.RealWorldValueMappingSequence
     if suffix in MAPS:
-        spread = float(np.std(encoded.stored.astype(np.float64))) * encoded.slope
-        new.WindowCenter = format_number_as_ds(_as_ds(spread if suffix == "uncertainty" else 0.0))
-        new.WindowWidth = format_number_as_ds(_as_ds(max(6 * spread, 1.0)))
-        if suffix in MAPS and not image.rescale:
+        new.WindowCenter, new.WindowWidth = map(format_number_as_ds, map_window(image, suffix))
+        if not image.rescale:
             for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType"):
                 if keyword in new:
                     delattr(new, keyword)

@@ -49,6 +49,20 @@ class Stack:
         step = abs(float(self.slices[0].normal @ self.affine[:3, 2]))
         return (step, *self.slices[0].spacing)
 
+    def used(self, k: int, context: int) -> list[SliceHeader]:
+        """Slice `k` and the neighbours that a model looked at with it.
+
+        Args:
+            k: index of the slice.
+            context: how many slices away they are, 0 for none; across a gap there is none.
+        """
+        found = [self.slices[k]]
+        if context:
+            below, above = k - context, k + context
+            found += [self.slices[below]] if below >= 0 and self.adjacent[below:k].all() else []
+            found += [self.slices[above]] if above < len(self.slices) and self.adjacent[k:above].all() else []
+        return found
+
 
 def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
     """Splits the slices of one series into stacks.

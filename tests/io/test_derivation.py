@@ -15,17 +15,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from medidiff.io import Derivation
-from medidiff.io.derivation import (
-    Identity,
-    derive,
-    derived_number,
-    derived_uid,
-    description,
-)
+from medidiff.io.derivation import derived_number, derived_uid, description
+from medidiff.io.derived_header import derive
+from medidiff.io.identity import Identity, Source
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 CT = "1.2.840.10008.5.1.4.1.1.2"
-ME = Identity("1.2.3", "1.2.3.4", 1004, ((CT, "1.9.1"), (CT, "1.9.2")), "denoised", NOW)
+ME = Identity("1.2.3", "1.2.3.4", 1004, (Source(CT, "1.9.1"), Source(CT, "1.9.2")), "denoised", NOW)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""Stored values of derived slices: in the scale of the source where they fit; a map has its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..volume import Volume
+from . import pixels
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+LEVELS = 32767
+"""Largest stored value of a signed 16-bit image."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """Stored values of a derived slice and how to read them.
+
+    Attributes:
+        encoded: stored values, scale and clipped count.
+        bits: Bits Stored.
+        rescale: True where Rescale Slope and Intercept are written.
+        rescaled: True where the scale is not that of the source.
+    """
+
+    encoded: pixels.Encoded
+    bits: int
+    rescale: bool
+    rescaled: bool = False
+
+
+def peak_of(volume: Volume) -> float:
+    """Largest absolute value outside the padding: all slices of a map share one scale."""
+    size = np.abs(volume.array)
+    return float(np.max(size, initial=0.0, where=True if volume.padding is None else ~volume.padding))
+
+
+def encode(
+    real: NDArray[np.float32],
+    stored: pixels.IntArray,
+    source: Dataset,
+    pair: tuple[float, float] | None,
+    peak: float | None,
+) -> Image:
+    """Stored values of one slice; see the rescale row of the brief's table.
+
+    Args:
+        real: new values ``[y, x]``.
+        stored: stored values of the source.
+        source: its header, for bits, modality and padding.
+        pair: its rescale slope and intercept, None where it has none.
+        peak: largest absolute value of a map; None where the image is no map.
+    """
+    padding = pixels.padding_range(source)
+    keep = pixels.padding_mask(stored, padding)
+    if peak is not None:
+        return _encode_map(np.where(keep, 0, real), peak, pair is not None)
+    slope, intercept = pair or (1.0, 0.0)
+    bounds = pixels.limits(source)
+    bits = int(source.BitsStored)
+    image = pixels.quantise(real, stored, slope, intercept, keep=keep, bounds=bounds, padding=padding)
+    if image.clipped and pair is not None and padding is None:
+        slope, intercept = _wider_scale(real, slope, intercept, bounds, pet=source.get("Modality") == "PT")
+        if (slope, intercept) != pair:
+            changed = _encode_scaled(real, stored, slope, intercept, bounds)
+            return Image(changed, bits, rescale=True, rescaled=True)
+    return Image(image, bits, rescale=pair is not None)
+
+
+def _wider_scale(
+    real: NDArray[np.float32], slope: float, intercept: float, bounds: tuple[int, int], *, pet: bool
+) -> tuple[float, float]:
+    """A scale that holds all values.
+
+    PET: intercept 0 (C.8.9.4), slope from the largest value. Otherwise the slope stays and the intercept
+    moves by whole steps where the range fits, so that no unchanged value is rounded again; where it does
+    not fit, the scale of the source stays and values are clipped like the scanner's.
+    """
+    low, high = float(real.min()), float(real.max())
+    if pet:
+        needed = max(high / bounds[1], low / bounds[0] if bounds[0] and low < 0 else 0.0)
+        return (as_ds(needed * (1 + 1e-7)), 0.0) if needed > 0 else (slope, intercept)
+    ends = sorted(((low - intercept) / slope, (high - intercept) / slope))
+    if np.ceil(ends[1]) - np.floor(ends[0]) > bounds[1] - bounds[0]:
+        return slope, intercept
+    shift = min(np.floor(ends[0]) - bounds[0], 0) or max(np.ceil(ends[1]) - bounds[1], 0)
+    return slope, as_ds(intercept + shift * slope)
+
+
+def _encode_scaled(
+    real: NDArray[np.float32],
+    stored: pixels.IntArray,
+    slope: float,
+    intercept: float,
+    bounds: tuple[int, int],
+) -> pixels.Encoded:
+    number = np.rint((real.astype(np.float64) - intercept) / slope)
+    clipped = int(np.count_nonzero((number < bounds[0]) | (number > bounds[1])))
+    return pixels.Encoded(np.clip(number, *bounds).astype(stored.dtype), slope, intercept, clipped)
+
+
+def _encode_map(real: NDArray[np.float32], peak: float, has_pair: bool) -> Image:
+    """A signed 16-bit map with intercept 0 and the finest power of ten as slope that holds `peak`."""
+    slope = 10.0 ** np.ceil(np.log10(peak / LEVELS)) if peak > 0 else 1.0
+    if not has_pair and 1000 <= peak <= LEVELS:  # MR images have no rescale of their own (C.8.3.1)
+        return Image(pixels.Encoded(np.rint(real).astype(np.int16), 1.0, 0.0), 16, rescale=False)
+    slope = as_ds(slope)
+    stored = np.clip(np.rint(real.astype(np.float64) / slope), -LEVELS, LEVELS).astype(np.int16)
+    return Image(pixels.Encoded(stored, slope, 0.0), 16, rescale=True)
+
+
+def map_window(image: Image, suffix: str) -> tuple[float, float]:
+    """Centre and width of a display window for a map: six standard deviations wide."""
+    spread = float(np.std(image.encoded.stored.astype(np.float64))) * image.encoded.slope
+    return as_ds(spread if suffix == "uncertainty" else 0.0), as_ds(max(6 * spread, 1.0))
+
+
+def as_ds(value: float) -> float:
+    """The number that a DS of 16 characters can hold (PS3.5 6.2): that one must scale the pixels."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return float(format_number_as_ds(float(value)))

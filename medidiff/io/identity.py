@@ -1,0 +1,95 @@
+"""New identifiers: UIDs that follow from the source UIDs, the model hash and the settings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from .derivation import Derivation, derived_number, derived_uid
+from .items import WriteOptions
+from .slice_header import SliceHeader
+
+
+class Source(NamedTuple):
+    """A source image, or one frame of it.
+
+    Attributes:
+        sop_class: SOP Class UID.
+        uid: SOP Instance UID.
+        frame: frame number from 1, 0 for an image of one slice.
+    """
+
+    sop_class: str
+    uid: str
+    frame: int = 0
+
+    @classmethod
+    def of(cls, header: SliceHeader) -> Source:
+        """The source that a slice comes from."""
+        return cls(header.sop_class, header.uid, header.frame_number)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The new identifiers of one derived image.
+
+    Attributes:
+        series_uid: Series Instance UID.
+        sop_uid: SOP Instance UID.
+        series_number: Series Number.
+        sources: every slice that went in, the slice itself first.
+        suffix: ``"denoised"``, ``"residual"`` ...
+        now: time stamp, the same for the whole series.
+        description: text in place of the source's Series Description; None keeps that.
+    """
+
+    series_uid: str
+    sop_uid: str
+    series_number: int
+    sources: tuple[Source, ...]
+    suffix: str
+    now: datetime
+    description: str | None = None
+
+
+class SeriesIdentity:
+    """What the derived images of one source series have in common.
+
+    Args:
+        header: any slice of the source series.
+        study_numbers: Series Numbers that the study already has.
+        derivation: what was done; series UID and number follow from its settings, not from its findings.
+        options: what is written.
+    """
+
+    def __init__(
+        self,
+        header: SliceHeader,
+        study_numbers: frozenset[int],
+        derivation: Derivation,
+        options: WriteOptions,
+    ) -> None:
+        self._settings = (
+            derivation.fingerprint(), options.suffix, f"private={options.keep_private}",
+            f"description={options.series_description}",
+        )  # fmt: skip
+        self._options = options
+        self._series = derived_uid(header.series, *self._settings)
+        self._number = derived_number(header.number, study_numbers, options.suffix)
+        self._now = derivation.created or datetime.now(timezone.utc)
+
+    def image(self, sources: Iterable[Source], *words: str) -> Identity:
+        """The identifiers of one image.
+
+        Args:
+            sources: what goes into it.
+            words: what else its UID depends on.
+        """
+        kept = tuple(dict.fromkeys(sources))
+        uid = derived_uid(*(s.uid for s in kept), *words, *self._settings)
+        return Identity(
+            self._series, uid, self._number, kept, self._options.suffix, self._now,
+            self._options.series_description,
+        )  # fmt: skip
