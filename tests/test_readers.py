@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medidiff.errors import OutputError
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
@@ -24,8 +26,7 @@ ALL = {build.__name__: build for build in (*geometry.CASES, *pixels.CASES, *fram
 
 REFUSED = {
     "overlay_bits": "OVERLAY_IN_PIXELS", "modality_lut": "MODALITY_LUT", "palette": "PALETTE",
-    "rgb": "COLOUR", "jpeg_extended": "TRANSFER_SYNTAX", "float_pixels": "BIT_DEPTH",
-    **dict.fromkeys((f.__name__ for f in frames.CASES), "MULTI_FRAME"),
+    "rgb": "COLOUR", "jpeg_extended": "TRANSFER_SYNTAX", "float_pixels": "FLOAT_PIXELS",
 }  # fmt: skip
 SKIPPED = {
     "localizer": "LOCALIZER", "same_image_twice": "DUPLICATE", "no_position": "NO_POSITION",
@@ -123,7 +124,12 @@ def test_what_is_lost_counts(base: list[scan.Image]) -> None:
     assert "2 lost" in cell(verdict)
 
 
-@pytest.mark.parametrize("name", ALL)
+NOT_WRITTEN = pytest.mark.xfail(
+    raises=OutputError, strict=False, reason="enhanced images cannot be written yet"
+)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=NOT_WRITTEN) if "enhanced" in n else n for n in ALL])
 def test_medidiff_gives_no_wrong_value_or_place(base: list[scan.Image], tmp_path: Path, name: str) -> None:
     try:
         images = ALL[name](scan.copy(base))

@@ -55,6 +55,8 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
         try:
             if reason := _no_image(dataset):
                 return reason
+            if extent.floating:
+                return Reason.FLOAT_PIXELS, "(7FE0,0008) or (7FE0,0009)"
             syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
             if text(dataset, "SOPClassUID") in ENHANCED:
                 found = enhanced_header.read_frames(dataset, path, syntax)

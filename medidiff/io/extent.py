@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from .items import Reason
 from .pixels import NATIVE
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010), little endian
+FLOAT_DATA = (0x0008, 0x0009)
+"""Elements of Float and Double Float Pixel Data in group 7FE0 (C.7.6.24, C.7.6.25)."""
+
 ITEM = b"\xfe\xff\x00\xe0"
 DELIMITER = b"\xfe\xff\xdd\xe0"
 
@@ -24,11 +27,13 @@ class Extent:
         size: bytes of native pixel data, None where the data is compressed or cannot be seen.
         fragments: fragments of encapsulated pixel data without the offset table, None where there are none.
         whole: False where encapsulated data ends before its Sequence Delimitation Item (PS3.5 A.4).
+        floating: True for floating-point pixel data.
     """
 
     size: int | None = None
     fragments: int | None = None
     whole: bool = True
+    floating: bool = False
 
     def shortfall(self, dataset: Dataset, frames: int) -> tuple[Reason, str] | None:
         """Why there cannot be enough pixels for `frames` frames, None if there may be."""
@@ -57,7 +62,7 @@ def measure(file: IO[bytes], dataset: Dataset) -> Extent:
 
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
     if str(syntax) in NATIVE:
-        return Extent(size=_native_size(file, syntax))
+        return _native(file, syntax)
     if not syntax.is_transfer_syntax or not syntax.is_encapsulated:
         return Extent()
     head = file.read(12)
@@ -78,10 +83,11 @@ def _last_byte(file: IO[bytes], length: int) -> bytes:
     return file.read(1)
 
 
-def _native_size(file: IO[bytes], syntax: str) -> int | None:
+def _native(file: IO[bytes], syntax: str) -> Extent:
     start = file.tell()
     head = file.read(12)
-    tag = PIXEL_DATA if syntax != "1.2.840.10008.1.2.2" else b"\x7f\xe0\x00\x10"
-    if head[:4] != tag:
-        return 0 if not head else None
-    return file.seek(0, 2) - start - (8 if syntax == "1.2.840.10008.1.2" else 12)
+    order: Literal["little", "big"] = "big" if syntax == "1.2.840.10008.1.2.2" else "little"
+    group, element = (int.from_bytes(head[k : k + 2], order) for k in (0, 2))
+    if (group, element) == (0x7FE0, 0x0010):
+        return Extent(size=file.seek(0, 2) - start - (8 if syntax == "1.2.840.10008.1.2" else 12))
+    return Extent(size=None if head else 0, floating=group == 0x7FE0 and element in FLOAT_DATA)

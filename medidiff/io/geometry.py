@@ -191,7 +191,8 @@ def _notes(
 ) -> tuple[str, ...]:  # fmt: skip
     """Gaps and repeated positions in words, at most three of each."""
     notes = []
-    gaps = np.flatnonzero(~adjacent & ~repeats)
+    odd = np.abs(along - usual) > SPACING_TOLERANCE * usual if repeats.any() else ~adjacent
+    gaps = np.flatnonzero(odd & ~repeats)
     for k in gaps[:3]:
         where = ", ".join(f"{v:.2f}" for v in positions[k])
         notes.append(
@@ -200,5 +201,7 @@ def _notes(
     if len(gaps) > 3:
         notes.append(f"{len(gaps) - 3} more irregular steps")
     if repeats.any():
-        notes.append(f"{int(repeats.sum())} slices repeat the position of another")
+        count = int(repeats.sum())
+        words = "slice repeats" if count == 1 else "slices repeat"
+        notes.append(f"{count} {words} the position of another")
     return tuple(notes)

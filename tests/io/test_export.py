@@ -108,7 +108,7 @@ def test_ibsi_nifti_twins(
         ({"depths": [0, 3, 6, 12, 15]}, "slices 3 and 4 are 6.00 mm apart, most 3.00 mm"),
         ({"depths": [0, 2, 4, 9, 14]}, "mm apart"),
         ({"tilt": 15.0}, "tilt 15.0 degrees"),
-        ({"depths": [0, 3, 3, 6, 9]}, "repeat the position"),
+        ({"depths": [0, 3, 3, 6, 9]}, "repeats the position"),
     ],
 )
 @pytest.mark.parametrize("file_format", FORMATS)

@@ -105,9 +105,15 @@ def test_high_bit_above_bits_stored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(item).array[0], truth)
 
 
+def _as_float(ds: Dataset) -> None:
+    del ds.PixelData, ds.BitsStored, ds.HighBit, ds.PixelRepresentation
+    ds.BitsAllocated, ds.FloatPixelData = 32, bytes(4 * ds.Rows * ds.Columns)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
+        (_as_float, Reason.FLOAT_PIXELS),
         (lambda ds: setattr(ds, "PhotometricInterpretation", "RGB"), Reason.COLOUR),
         (lambda ds: setattr(ds, "SamplesPerPixel", 3), Reason.COLOUR),
         (lambda ds: setattr(ds, "PhotometricInterpretation", "PALETTE COLOR"), Reason.PALETTE),
