@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import tensorflow as tf
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import CancelledError, OutputError, UsageError
 from medidiff.models.bundle import Bundle
-from medidiff.models.export import from_onnx, load_weights
+from medidiff.models.export import from_onnx, load_weights, weights_of
 from medidiff.models.unet import build
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.checkpoint import Checkpoint
@@ -38,7 +39,8 @@ class Trainer:
     Args:
         config: the run.
         resume: go on from the checkpoint in the output folder.
-        start: model whose weights the run starts from, of the same network; None starts from random ones.
+        start: model whose weights the run starts from, of the same network or one with fewer blocks; None
+            starts from random ones.
         report: called with step, loss, rate and steps per second.
         source: samples made in this process instead of a background one (tests).
         validator: validation set; None makes the standard one.
@@ -167,14 +169,17 @@ class Trainer:
         )
 
     def _start_from(self, bundle: Bundle) -> None:
-        same = bundle.config == self.config.network and bundle.modality == self.config.modality
-        if not same or bundle.sigma_data != self.config.sigma_data:
+        """Takes over the weights; where this network has more blocks, the new ones begin as the identity."""
+        theirs, mine = bundle.config, self.config.network
+        grown = replace(theirs, blocks=mine.blocks) == mine and theirs.blocks <= mine.blocks
+        same = bundle.modality == self.config.modality and bundle.sigma_data == self.config.sigma_data
+        if not (grown and same):
             raise UsageError(
                 f"The model {bundle.name!r} is of another network, modality or sigma_data than this run",
-                received=f"{bundle.modality}, {bundle.config}, sigma_data {bundle.sigma_data}",
-                hint="Take [network] and sigma_data of the recipe that it was made with.",
+                received=f"{bundle.modality}, {theirs}, sigma_data {bundle.sigma_data}",
+                hint="Take [network] and sigma_data of its recipe; only blocks may be more.",
             )
-        load_weights(self.model, from_onnx(bundle.network))
+        load_weights(self.model, {**weights_of(self.model), **from_onnx(bundle.network)})
 
     def _restore(self, saved: Checkpoint) -> None:
         # Through JSON, as the checkpoint went: it turns tuples into lists.

@@ -17,6 +17,7 @@ from toy import ToySource, toy_config
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import CancelledError, ModelError, OutputError, UsageError
+from medidiff.models.config import UNetConfig
 from medidiff.training import checkpoint
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import OptimiserConfig, TrainConfig
@@ -247,19 +248,22 @@ def test_damaged_and_missing_checkpoints(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
-def test_a_run_starts_from_a_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_a_run_starts_from_a_model(tmp_path: Path, blocks: int) -> None:
+    """The same function, also where the new network is deeper."""
     from networks import random_inputs, tiny_bundle
 
     from medidiff.models.export import to_keras
     from medidiff.training.trainer import Trainer
 
-    config = toy_config(tmp_path)
-    bundle = tiny_bundle(config.network, sigma_data=config.sigma_data)
+    small = UNetConfig((8, 12), 1)
+    config = toy_config(tmp_path, network=replace(small, blocks=blocks))
+    bundle = tiny_bundle(small, sigma_data=config.sigma_data)
     validator = Validator.make(config, ToySource(), slices=4)
     trainer = Trainer(config, start=bundle, source=ToySource(), validator=validator)
     planes, condition = random_inputs(config.network, 2, 32, 32)
     planes = planes.transpose(0, 2, 3, 1)
-    expected = np.asarray(to_keras(config.network, bundle.network)([planes, condition]))
+    expected = np.asarray(to_keras(small, bundle.network)([planes, condition]))
     np.testing.assert_allclose(trainer.predictor()(planes, condition), expected, rtol=1e-5, atol=1e-6)
     trainer.run()
     assert np.abs(trainer.predictor()(planes, condition) - expected).max() > 1e-4
