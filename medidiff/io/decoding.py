@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import PixelError
+from .codestream import JPEG, JPEG_2000, Claim, claim
+from .functional_groups import frame_count
 from .pixels import RLE, IntArray
 
 if TYPE_CHECKING:
@@ -58,13 +60,14 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
     )  # fmt: skip
     for number in frames:
         try:
+            _check_claim(dataset, path, number)
             values = np.asarray(next(decoded))
+        except PixelError:
+            raise
         except Exception as error:  # decoders raise anything, down to bare Exception
-            name = dataset.file_meta.TransferSyntaxUID.name
-            cause = " ".join(str(error).split())[:300]
-            which = f" of frame {number}" if dataset.get("NumberOfFrames", 1) != 1 else ""
             raise PixelError(
-                f"the pixel data{which} ({name}) cannot be decoded", where=path, received=cause,
+                f"{_named(dataset, number)} cannot be decoded", where=path,
+                received=" ".join(str(error).split())[:300],
                 hint="The file may be truncated; fetch it again.",
             ) from error  # fmt: skip
         if values.shape != (dataset.Rows, dataset.Columns):
@@ -73,6 +76,36 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
                 where=path, received=values.shape,
             )  # fmt: skip
         yield _sign_extended(values, dataset)
+
+
+def _named(dataset: Dataset, number: int) -> str:
+    """Pixel data in words, with its frame and transfer syntax."""
+    which = f" of frame {number}" if frame_count(dataset) != 1 else ""
+    return f"the pixel data{which} ({dataset.file_meta.TransferSyntaxUID.name})"
+
+
+def _check_claim(dataset: Dataset, path: Path, number: int) -> None:
+    """Makes sure that a codestream holds what the header says: a decoder makes room for what it claims.
+
+    Raises:
+        PixelError: it claims another size, or is no codestream.
+    """
+    from pydicom.encaps import get_frame
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in JPEG | JPEG_2000:
+        return
+    offsets = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+    frame = get_frame(
+        dataset.PixelData, number - 1, number_of_frames=frame_count(dataset),
+        extended_offsets=offsets if all(offsets) else None,
+    )  # fmt: skip
+    found, expected = claim(frame, syntax), Claim(dataset.Rows, dataset.Columns, 1)
+    if found != expected:
+        raise PixelError(
+            f"{_named(dataset, number)} is not the image of {expected} pixels that the header describes",
+            where=path, received=found or "no image header",
+        )  # fmt: skip
 
 
 def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:

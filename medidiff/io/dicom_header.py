@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import enhanced_header
+from .dicom_file import open_dicom
 from .extent import measure
-from .formats import open_image
 from .functional_groups import frame_count
 from .items import Reason
 from .pixels import pixel_refusal, rescale_refusal
 from .slice_header import SPLIT, Place, SliceHeader, lenient, record, rounded, text
 from .sop_classes import CLASSIC, DICOMDIR, ENHANCED, NO_PICTURE, name_of
+from .streams import cause
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,11 +46,11 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
 
     with lenient():
         try:
-            with open_image(path) as file:
+            with open_dicom(path) as file:
                 dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_tags())
                 extent = measure(file, dataset)
         except OSError as error:
-            return Reason.UNREADABLE, error.strerror or type(error).__name__
+            return cause(error)
         except Exception as error:  # a damaged header makes pydicom raise almost anything
             return Reason.DAMAGED_HEADER, type(error).__name__
         try:

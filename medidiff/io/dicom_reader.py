@@ -14,7 +14,7 @@ from ..errors import PixelError
 from ..volume import Volume
 from . import pixels
 from .decoding import decode_frames
-from .formats import open_image
+from .dicom_file import open_dicom
 from .functional_groups import frame_groups
 from .geometry import Stack
 from .items import SeriesItem
@@ -46,7 +46,7 @@ def read_dataset(header: SliceHeader) -> FileDataset:
     import pydicom
 
     try:
-        with open_image(header.path) as file:
+        with open_dicom(header.path) as file:
             dataset = pydicom.dcmread(file)
     except Exception as error:
         raise PixelError(

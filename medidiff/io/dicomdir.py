@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .formats import head_of, open_image
+from .dicom_file import open_dicom
+from .formats import head_of
 from .items import Reason, Skipped
 from .slice_header import lenient
 from .sop_classes import DICOMDIR
@@ -72,7 +73,7 @@ def _references(path: Path) -> list[tuple[str, ...]]:
     """Referenced File ID (0004,1500) of every record in use: folder names and a file name."""
     import pydicom
 
-    with lenient(), open_image(path) as file:
+    with lenient(), open_dicom(path) as file:
         dataset = pydicom.dcmread(file, specific_tags=["DirectoryRecordSequence"])
         records: Iterable[Dataset] = dataset.get("DirectoryRecordSequence") or ()
         used = [r for r in records if r.get("RecordInUseFlag", IN_USE) != 0]

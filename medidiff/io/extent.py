@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from .items import Reason
 from .pixels import NATIVE
+from .streams import most_unpacked
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -26,12 +27,14 @@ class Extent:
     Attributes:
         size: bytes of native pixel data, None where the data is compressed or cannot be seen.
         fragments: fragments of encapsulated pixel data without the offset table, None where there are none.
+        packed: bytes of all fragments.
         whole: False where encapsulated data ends before its Sequence Delimitation Item (PS3.5 A.4).
         floating: True for floating-point pixel data.
     """
 
     size: int | None = None
     fragments: int | None = None
+    packed: int = 0
     whole: bool = True
     floating: bool = False
 
@@ -41,9 +44,11 @@ class Extent:
             return Reason.TRUNCATED, "compressed pixel data"
         if self.fragments is not None and self.fragments < frames:
             return Reason.TRUNCATED, f"{self.fragments} compressed fragments for {frames} frames"
+        expected = frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+        if self.fragments is not None and expected > most_unpacked(self.packed):
+            return Reason.PACKING_BOMB, f"{expected} bytes from {self.packed}"
         if self.size is None:
             return None
-        expected = frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
         if self.size <= 0:
             return Reason.NO_PIXELS, "(7FE0,0010)"
         if self.size < expected:
@@ -68,13 +73,14 @@ def measure(file: IO[bytes], dataset: Dataset) -> Extent:
     head = file.read(12)
     if head[:4] != PIXEL_DATA:
         return Extent()  # no pixel data, or something in front of it: decoding will tell
-    items = 0
+    items, packed = 0, 0
     while (item := file.read(8))[:4] == ITEM and len(item) == 8:
         items += 1
         length = int.from_bytes(item[4:], "little")
+        packed += length
         if length and len(_last_byte(file, length)) < 1:
             return Extent(whole=False)
-    return Extent(fragments=items - 1, whole=item[:4] == DELIMITER)
+    return Extent(fragments=items - 1, packed=packed, whole=item[:4] == DELIMITER)
 
 
 def _last_byte(file: IO[bytes], length: int) -> bytes:

@@ -1,0 +1,91 @@
+"""The size that a compressed frame claims, read before a decoder makes room for it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+JPEG = {
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.81",
+}  # fmt: skip
+"""JPEG and JPEG-LS: a frame header SOF (ITU-T T.81 B.2.2, T.87 C.2.2)."""
+
+JPEG_2000 = {
+    "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.201",
+    "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203",
+}  # fmt: skip
+"""JPEG 2000: a marker segment SIZ right at the start (ITU-T T.800 A.5.1)."""
+
+FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+STANDALONE = {0x01, *range(0xD0, 0xD9)}
+START_2000 = b"\xff\x4f\xff\x51"
+BOX_FILE = b"\0\0\0\x0cjP  "  # a JP2 file around the codestream (T.800 I.5.1)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a codestream says it holds.
+
+    Attributes:
+        rows: height.
+        columns: width.
+        components: values in each pixel.
+    """
+
+    rows: int
+    columns: int
+    components: int
+
+    def __str__(self) -> str:
+        return f"{self.columns}x{self.rows}" + (f"x{self.components}" if self.components != 1 else "")
+
+
+def claim(frame: bytes, transfer_syntax: str) -> Claim | None:
+    """The size that a compressed frame claims.
+
+    Args:
+        frame: the codestream.
+        transfer_syntax: UID; only those in `JPEG` and `JPEG_2000` have a codestream with a size.
+
+    Returns:
+        None where the frame is no such codestream.
+    """
+    try:
+        return _jpeg_2000(frame) if transfer_syntax in JPEG_2000 else _jpeg(frame)
+    except (struct.error, IndexError):
+        return None
+
+
+def _jpeg(frame: bytes) -> Claim | None:
+    if frame[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in FRAME_HEADERS:
+            rows, columns, components = struct.unpack_from(">HHB", frame, at + 5)
+            return Claim(rows, columns, components)
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in STANDALONE:
+            at += 2
+        else:
+            at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
+    return None
+
+
+def _jpeg_2000(frame: bytes) -> Claim | None:
+    at = 0
+    if frame[:8] == BOX_FILE:
+        while frame[at + 4 : at + 8] != b"jp2c":
+            size = struct.unpack_from(">I", frame, at)[0]
+            size = size if size != 1 else struct.unpack_from(">Q", frame, at + 8)[0]
+            if size < 8:
+                return None
+            at += size
+        at += 16 if frame[at : at + 4] == b"\0\0\0\1" else 8
+    if frame[at : at + 4] != START_2000:
+        return None
+    right, bottom, left, top = struct.unpack_from(">4I", frame, at + 8)
+    return Claim(bottom - top, right - left, struct.unpack_from(">H", frame, at + 40)[0])
