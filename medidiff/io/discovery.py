@@ -87,7 +87,7 @@ def _look(path: Path, root: Path | None) -> list[SliceHeader] | SeriesItem | Ski
         if kind in (Format.NIFTI, Format.NIFTI_PAIR):
             from .nifti_header import inspect
         elif kind in (Format.NRRD, Format.META):
-            from .itk import inspect
+            from .itk_header import inspect
         else:
             return _skip(path, _other(path, kind))
         found = inspect(path, root)

@@ -13,7 +13,6 @@ FORBIDDEN = '<>:"/\\|?*'
 MAX_PART = 200
 IMAGE_SUFFIX = re.compile(r"\.(nii|hdr|img|nrrd|nhdr|mha|mhd|dcm)(\.gz)?$", re.IGNORECASE)
 EXTENSION = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
-OWN_ITK = {".nhdr": ".nrrd", ".mhd": ".mha"}  # a detached header is written as one file
 
 
 def printable(text: object, limit: int = 64) -> str:
@@ -72,9 +71,9 @@ def image_stem(path: Path) -> str:
 
 def keeps_format(item: SeriesItem, file_format: str) -> bool:
     """True where an output in that format is a file of the source's own kind, not an export."""
-    own = ".nii.gz" if item.kind == "nifti" else OWN_ITK.get(item.files[0].suffix.lower())
-    own = own or item.files[0].suffix.lower()
-    return file_format == "same" or (item.kind != "dicom" and EXTENSION[file_format] == own)
+    if item.kind == "dicom" or file_format == "same":
+        return file_format == "same"
+    return EXTENSION[file_format] == (".nii.gz" if item.kind == "nifti" else item.headers.extension)
 
 
 def output_path(item: SeriesItem, out_dir: Path, suffix: str, file_format: str = "same") -> Path:
@@ -86,10 +85,8 @@ def output_path(item: SeriesItem, out_dir: Path, suffix: str, file_format: str =
         return out_dir / f"{item.name}{stack}_desc-{word}{EXTENSION[file_format]}"
     if item.kind == "dicom":
         return out_dir / (item.name if word == "denoised" else f"{item.name}_{word}")
-    source = item.files[0].name.lower()
     if item.kind == "nifti":
-        extension = ".nii.gz" if source.endswith(".gz") else ".nii"
+        extension = ".nii.gz" if item.files[0].name.lower().endswith(".gz") else ".nii"
     else:
-        extension = Path(source).suffix
-        extension = OWN_ITK.get(extension, extension)
+        extension = item.headers.extension
     return out_dir / f"{item.name}_desc-{word}{extension}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +154,78 @@ def test_modality_of_metaimage(tmp_path: Path) -> None:
 def test_segmentations_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.seg.nrrd", np.zeros((3, 4, 5), np.uint8))
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.LABEL_MAP]
+
+
+@pytest.mark.parametrize("extension", ["nrrd", "mha"])
+@pytest.mark.parametrize("how", ["gz", "zip", "gz in zip", "no name"])
+def test_packed_and_unnamed_files(
+    tmp_path: Path, derivation: Derivation, extension: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(0, 99, (5, 6, 7)).astype(np.int16)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    plain = tmp_path / f"a.{extension}"
+    save(plain, values)
+    source = tmp_path / f"a.{extension}.gz" if how == "gz" else tmp_path / "scan"
+    data = plain.read_bytes()
+    if "zip" in how:
+        with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"in/a.{extension}", gzip.compress(data) if "gz" in how else data)
+    else:
+        source.write_bytes(gzip.compress(data) if how == "gz" else data)
+    volume = read(only(source))
+    np.testing.assert_array_equal(volume.array, read(only(plain)).array)
+    written = write(volume, tmp_path / "out", derivation=derivation)
+    assert written.path.suffix == f".{extension}"
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(written.path))), values)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("extension", ["nhdr", "mhd"])
+def test_detached_headers(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / "in" / f"a.{extension}"
+    path.parent.mkdir()
+    save(path, np.zeros((5, 6, 7), np.int16))
+    voxels = next(p for p in path.parent.iterdir() if p != path)
+    header = path.read_bytes()
+    shutil.copy(voxels, tmp_path / "secret")
+
+    def reason(name: str) -> Reason:
+        path.write_bytes(header.replace(voxels.name.encode(), name.encode()))
+        return next(s.reason for s in discover([path.parent]).skipped if s.path == path)
+
+    assert reason("../secret") is Reason.VOXELS_ELSEWHERE
+    assert reason(str(tmp_path / "secret")) is Reason.VOXELS_ELSEWHERE
+    assert reason("sub/../../secret") is Reason.VOXELS_ELSEWHERE
+    assert reason("C:\\secret") is Reason.VOXELS_ELSEWHERE
+    assert reason("gone.raw") is Reason.NO_VOXEL_FILE
+    assert reason("a%03d.raw 1 5 1") is Reason.UNSUPPORTED_LAYOUT
+    voxels.write_bytes(voxels.read_bytes()[:10])
+    assert reason(voxels.name) is Reason.TRUNCATED
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr(path.name, header)
+    assert [s.reason for s in discover([tmp_path / "z.zip"]).skipped] == [Reason.PACKED_HEADER]
+
+
+@pytest.mark.parametrize("extension", ["nrrd", "mha"])
+@pytest.mark.parametrize(
+    ("packed", "size", "reason"),
+    [
+        (False, 30000, Reason.TRUNCATED), (True, 30000, Reason.TRUNCATED), (True, 3000, Reason.PACKING_BOMB),
+    ],
+)  # fmt: skip
+def test_a_header_that_claims_too_much(
+    tmp_path: Path, extension: str, packed: bool, size: int, reason: Reason
+) -> None:
+    path = tmp_path / f"a.{extension}"
+    rng = np.random.default_rng(0)
+    save(path, rng.integers(0, 9, (30, 600, 7)).astype(np.uint8), packed=packed)
+    claim = f"{size} {size} {size}".encode()
+    data = path.read_bytes().replace(b"sizes: 7 600 30", b"sizes: " + claim)
+    data = data.replace(b"DimSize = 7 600 30", b"DimSize = " + claim)
+    assert claim in data
+    if reason is Reason.PACKING_BOMB:  # enough bytes for the best possible packing, too few for a scan
+        data += bytes(size**3 // 1000)
+    path.write_bytes(data)
+    (skip,) = discover([path]).skipped
+    assert skip.reason is reason

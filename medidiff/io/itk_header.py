@@ -1,0 +1,248 @@
+"""Headers of NRRD and MetaImage files (3D Slicer's exchange formats): what ITK would lose is refused."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..volume import Modality
+from . import grid
+from .formats import head_of, is_packed, open_image
+from .items import Reason, SeriesItem
+from .names import image_stem, output_name
+from .streams import DEFLATE_RATIO, PIECE, most_unpacked
+
+ORTHOGONAL = 1e-4
+HEAD = 65536
+META_MODALITY: dict[str, Modality] = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR", "MET_MOD_PET": "PT"}
+KEPT_SPACES = {
+    "left-posterior-superior",
+    "lps",
+    "right-anterior-superior",
+    "ras",
+    "left-anterior-superior",
+    "las",
+}
+"""NRRD spaces that ITK converts to LPS and back without loss."""
+
+
+@dataclass(frozen=True)
+class ItkSource:
+    """Layout of a file.
+
+    Attributes:
+        extension: of a file of this format in one piece: ``".nrrd"`` or ``".mha"``.
+        slices: file axis of the slices.
+        dimension: 2 or 3.
+        compressed: True where the voxels are packed.
+        affine: file voxel indices to LPS mm.
+    """
+
+    extension: str
+    slices: int
+    dimension: int
+    compressed: bool
+    affine: NDArray[np.float64]
+
+
+@contextmanager
+def quiet() -> Iterator[Any]:
+    """SimpleITK without its warnings on stderr."""
+    import SimpleITK
+
+    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield SimpleITK
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def open_reader(path: Path) -> Iterator[Any]:
+    """A SimpleITK reader for a file; one that is packed lies unpacked in a temporary folder meanwhile.
+
+    Raises:
+        OSError: the file cannot be unpacked.
+    """
+    extension = extension_of(path)
+    with quiet() as sitk, tempfile.TemporaryDirectory(prefix="medidiff-") as folder:
+        if path.is_file() and not is_packed(path):
+            place = path
+        else:
+            place = Path(folder, f"image{extension}")
+            with open_image(path) as packed, place.open("wb") as file:
+                shutil.copyfileobj(packed, file, PIECE)
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(place))
+        reader.SetImageIO("NrrdImageIO" if extension == ".nrrd" else "MetaImageIO")
+        yield reader
+
+
+def extension_of(path: Path) -> str:
+    """The extension for the format of a file, by its content."""
+    return ".nrrd" if head_of(path, 4) == b"NRRD" else ".mha"
+
+
+def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, str]:
+    """Reads the header of an NRRD or MetaImage file.
+
+    Args:
+        path: file whose content is NRRD or MetaImage.
+        root: input folder that it was found under; its sub-folders are kept in the output.
+
+    Returns:
+        the item, or why it is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    fields = _fields(path)
+    if reason := _refusal(fields):
+        return reason
+    voxels = _voxel_file(path, fields)
+    if not isinstance(voxels, Path):
+        return voxels
+    with open_reader(path) as reader:
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return Reason.DAMAGED_HEADER, ""
+        dimension = reader.GetDimension()
+        if reason := _wrong_kind(path, reader):
+            return reason
+        if missing := _bad_size(path, voxels, fields, reader):
+            return missing
+    direction = np.eye(3)
+    direction[:dimension, :dimension] = np.reshape(reader.GetDirection(), (dimension, dimension))
+    if not np.abs(direction.T @ direction - np.eye(3)).max() <= ORTHOGONAL:
+        return Reason.SHEARED, ""
+    spacing = (*reader.GetSpacing(), 1.0)[:3]
+    affine = np.eye(4)
+    affine[:3, :3] = direction * spacing
+    affine[:3, 3] = (*reader.GetOrigin(), 0.0)[:3]
+    if not np.isfinite(affine).all():
+        return Reason.NO_SPACING, "origin or spacing is not finite"
+    shape = (*reader.GetSize(), 1)[:3]
+    slices = grid.slice_axis(spacing) if dimension == 3 else 2
+    z, y, x = grid.axes(slices)
+    told = META_MODALITY.get(fields.get("modality", ""))
+    return SeriesItem(
+        path=path,
+        kind="itk",
+        files=(path,),
+        modality=told or grid.modality_from_name(path),
+        description=image_stem(path),
+        name=output_name(path, root),
+        shape=(shape[z], shape[y], shape[x]),
+        spacing=(spacing[z], spacing[y], spacing[x]),
+        own_output=any(reader.GetMetaData(k).startswith("medidiff") for k in reader.GetMetaDataKeys()),
+        headers=ItkSource(extension_of(path), slices, dimension, _is_compressed(fields), affine),
+    )
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """The text header: lower-case names to values (NRRD ``name: value``, MetaImage ``Name = Value``)."""
+    text = re.split(rb"\r?\n\r?\n|ElementDataFile *= *LOCAL", head_of(path, HEAD))[0].decode("latin-1")
+    pairs = (re.split(r":=|: ?| ?= ?", line.strip(), maxsplit=1) for line in text.splitlines())
+    return {p[0].strip().lower(): p[1].strip() for p in pairs if len(p) == 2 and p[0][:1].isalpha()}
+
+
+def _is_compressed(fields: dict[str, str]) -> bool:
+    return fields.get("encoding", "").startswith(("gz", "bz")) or fields.get("compresseddata") == "True"
+
+
+def _refusal(fields: dict[str, str]) -> tuple[Reason, str] | None:
+    """What ITK would read without an error, and lose."""
+    space = fields.get("space", "").lower()
+    if space and space not in KEPT_SPACES:
+        return Reason.UNSUPPORTED_LAYOUT, f"space {space}"
+    kinds = set(fields.get("kinds", "").lower().split())
+    if kinds - {"domain", "space", "???", "none"}:
+        return Reason.UNSUPPORTED_LAYOUT, f"kinds {fields['kinds']}"
+    vectors = re.findall(r"\(([^)]*)\)", fields.get("space directions", ""))
+    if not vectors:
+        return None
+    try:
+        rows = np.array([[float(v) for v in vector.split(",")] for vector in vectors])
+    except ValueError:
+        return Reason.DAMAGED_HEADER, "space directions"
+    norms = np.linalg.norm(rows, axis=1)
+    if not norms.all():
+        return Reason.NO_SPACING, "space directions"
+    unit = rows / norms[:, None]
+    if np.abs(unit @ unit.T - np.eye(len(unit))).max() > ORTHOGONAL:
+        return Reason.SHEARED, "space directions"
+    return None
+
+
+def _voxel_file(path: Path, fields: dict[str, str]) -> Path | tuple[Reason, str]:
+    """The file of the voxels, or why it is not opened."""
+    name = fields.get("data file") or fields.get("datafile") or fields.get("elementdatafile") or "LOCAL"
+    if name == "LOCAL":
+        return path
+    if name.startswith("LIST") or "%" in name:
+        return Reason.UNSUPPORTED_LAYOUT, "voxels in many files"
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or re.match(r"[A-Za-z]:", name):
+        return Reason.VOXELS_ELSEWHERE, ""
+    if not path.is_file() or is_packed(path):
+        return Reason.PACKED_HEADER, ""
+    voxels = path.parent / parts
+    return voxels if voxels.is_file() else (Reason.NO_VOXEL_FILE, parts.name)
+
+
+def _wrong_kind(path: Path, reader: Any) -> tuple[Reason, str] | None:
+    import SimpleITK
+
+    name = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+    dimension, components = reader.GetDimension(), reader.GetNumberOfComponents()
+    if "complex" in name:
+        return Reason.COMPLEX_PIXELS, name
+    if "label" in name:
+        return Reason.LABEL_MAP, name
+    if components != 1 or "vector" in name or dimension not in (2, 3):
+        return Reason.UNSUPPORTED_LAYOUT, f"{dimension} dimensions, {components} components"
+    if grid.LABEL_NAME.search(image_stem(path).lower()) or path.name.lower().endswith(".seg.nrrd"):
+        return Reason.LABEL_MAP, ""
+    return None
+
+
+def _bad_size(path: Path, voxels: Path, fields: dict[str, str], reader: Any) -> tuple[Reason, str] | None:
+    """Why the voxels cannot be all there, before ITK makes room for what a header claims."""
+    import SimpleITK
+
+    head = head_of(path, HEAD)
+    nrrd = head[:4] == b"NRRD"
+    end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile *= *LOCAL *\r?\n", head)
+    place = Path(reader.GetFileName()) if voxels == path else voxels
+    there = place.stat().st_size - (end.end() if end and voxels == path else 0)
+    count = math.prod(reader.GetSize())
+    if count < 1:
+        return Reason.UNSUPPORTED_LAYOUT, "no voxels"
+    size = SimpleITK.GetArrayFromImage(SimpleITK.Image([1, 1], reader.GetPixelID())).itemsize
+    needed = count * size
+    encoding = fields.get("encoding", "raw").lower()
+    if fields.get("binarydata") == "False" or encoding in ("txt", "text", "ascii"):
+        most = (there + 1) // 2 * size  # a digit and a space for each voxel
+    elif encoding == "hex":
+        most = there // 2
+    elif _is_compressed(fields):
+        most = most_unpacked(there) if encoding.startswith("bz") else there * DEFLATE_RATIO
+    else:
+        most = there
+    if most < needed:
+        return Reason.TRUNCATED, f"{there} of {needed} bytes"
+    if _is_compressed(fields) and needed > most_unpacked(there):
+        return Reason.PACKING_BOMB, f"{needed} bytes from {there}"
+    return None
