@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from ..errors import OutputError
 
 OWN_FILE = re.compile(r"\d{4,}\.dcm")
 """Names of the files in a folder that medidiff wrote; nothing else is ever replaced with a folder."""
+
+UNSAFE_AGE = 60.0
+"""Seconds after which a temporary folder without a lock belongs to no run."""
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -73,11 +77,13 @@ def staged(
         check_target(final, overwrite=overwrite, inputs=inputs)
         made = _make_parents(final.parent)
         try:
+            _remove_leftovers(final.parent)
             work = Path(tempfile.mkdtemp(prefix=".medidiff-", suffix=".part", dir=final.parent))
         except BaseException:
             _remove_empty(made)
             raise
         done = False
+        lock = _lock(work)
         try:
             new = work / f"new{extension}"
             if folder:
@@ -87,6 +93,7 @@ def staged(
             done = True
         finally:
             shutil.rmtree(work, ignore_errors=True)
+            _unlock(lock)
             if not done:
                 _remove_empty(made)
 
@@ -110,6 +117,42 @@ def reported(final: Path) -> Iterator[None]:
                 "Choose another folder (-o).",
             )
         raise OutputError(what, where=final, hint=hint) from error
+
+
+def _lock(work: Path) -> int | None:
+    """Marks a temporary folder as in use for as long as this process lives; None where that cannot be done."""
+    try:
+        import fcntl
+
+        handle = os.open(work, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # in use, or a file system without locks
+        os.close(handle)
+        return None
+    return handle
+
+
+def _unlock(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what killed runs left in a folder.
+
+    A young one may be about to be locked, and one with an earlier output in it is not ours to judge.
+    """
+    for work in folder.glob(".medidiff-*.part"):
+        try:
+            old = time.time() - work.stat().st_mtime > UNSAFE_AGE and not (work / "old").exists()
+        except OSError:
+            continue
+        if old and not work.is_symlink() and (lock := _lock(work)) is not None:
+            shutil.rmtree(work, ignore_errors=True)
+            _unlock(lock)
 
 
 def _swap(new: Path, final: Path, old: Path) -> None:

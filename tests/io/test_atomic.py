@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,47 @@ assert not Path("out").exists(), list(Path("out").rglob("*"))
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
+
+
+def leftover(folder: Path, *inside: str, age: float = 3600) -> Path:
+    """What a killed run leaves."""
+    work = folder / ".medidiff-abc.part"
+    (work / "new").mkdir(parents=True)
+    for name in inside:
+        (work / name).mkdir()
+    (work / "new" / "0001.dcm").write_text("half")
+    os.utime(work, (time.time() - age,) * 2)
+    return work
+
+
+def write_beside(folder: Path) -> None:
+    with staged(folder / "x", folder=False, overwrite=False, inputs=()) as path:
+        path.write_text("1")
+
+
+def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
+    leftover(tmp_path)
+    write_beside(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_may_be_in_use_stays(tmp_path: Path) -> None:
+    for k, (inside, age) in enumerate([((), 1.0), (("old",), 3600.0)]):  # just made; holds an earlier output
+        work = leftover(tmp_path / str(k), *inside, age=age)
+        write_beside(tmp_path / str(k))
+        assert (work / "new" / "0001.dcm").exists()
+
+
+def test_the_folder_of_a_living_run_stays(tmp_path: Path) -> None:
+    with staged(tmp_path / "x", folder=True, overwrite=False, inputs=()) as path:
+        os.utime(path.parent, (0, 0))
+        with staged(tmp_path / "z", folder=False, overwrite=False, inputs=()) as other:
+            other.write_text("1")
+        (path / "y").write_text("1")
+    assert (tmp_path / "x" / "y").exists()
+
+
+def test_leftovers_are_never_input(tmp_path: Path) -> None:
+    work = leftover(tmp_path)
+    make_series(work / "new", slices=2)
+    assert [s.path for s in discover([tmp_path]).skipped] == [work]
