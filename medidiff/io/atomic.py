@@ -120,7 +120,7 @@ def reported(final: Path) -> Iterator[None]:
 
 
 def _lock(work: Path) -> int | None:
-    """Marks a temporary folder as in use for as long as this process lives; None where that cannot be done."""
+    """Marks a temporary folder as in use while this process lives; None where that cannot be done."""
     try:
         import fcntl
 

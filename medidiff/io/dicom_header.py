@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import enhanced_header
 from .dicom_file import open_dicom
-from .extent import measure
+from .extent import Extent, measure
 from .functional_groups import frame_count
 from .items import Reason
 from .pixels import pixel_refusal, rescale_refusal
@@ -55,7 +55,7 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
             return Reason.DAMAGED_HEADER, type(error).__name__
         try:
             if reason := _no_image(dataset):
-                return reason
+                return _cut_off(dataset, extent) or reason
             if extent.floating:
                 return Reason.FLOAT_PIXELS, "(7FE0,0008) or (7FE0,0009)"
             syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
@@ -67,6 +67,14 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
             return short or found
         except Exception as error:  # values are parsed where they are first used
             return Reason.DAMAGED_HEADER, type(error).__name__
+
+
+def _cut_off(dataset: Dataset, extent: Extent) -> tuple[Reason, str] | None:
+    """Told where an image of CT, MR or PET lacks what it must have because its file ends in the header."""
+    sop_class = text(dataset, "SOPClassUID")
+    if extent.size == 0 and (sop_class in CLASSIC or sop_class in ENHANCED) and not dataset.get("Rows"):
+        return Reason.TRUNCATED, "in the header"
+    return None
 
 
 def _tags() -> list[Any]:

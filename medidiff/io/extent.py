@@ -72,7 +72,7 @@ def measure(file: IO[bytes], dataset: Dataset) -> Extent:
         return Extent()
     head = file.read(12)
     if head[:4] != PIXEL_DATA:
-        return Extent()  # no pixel data, or something in front of it: decoding will tell
+        return Extent(size=None if head else 0)  # something in front of the pixel data: decoding will tell
     items, packed = 0, 0
     while (item := file.read(8))[:4] == ITEM and len(item) == 8:
         items += 1
