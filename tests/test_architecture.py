@@ -11,7 +11,7 @@ import medidiff
 
 ORDER = [
     "errors", "volume", "io", "intensity", "noise", "diffusion", "models", "engines",
-    "training", "denoise", "evaluation", "report", "batch", "cli",
+    "training", "denoise", "evaluation", "phantom", "report", "batch", "cli",
 ]  # fmt: skip
 ROOT = Path(medidiff.__file__).parent
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem not in ("__init__", "__main__"))

@@ -26,6 +26,7 @@ VERBS = {
     "simulate": "Add physical noise to a clean scan: lower CT dose, or MR noise.",
     "train": "Train a model from a configuration file (needs TensorFlow).",
     "evaluate": "Compare scans with a reference: PSNR, SSIM, RMSE, HU bias.",
+    "phantom": "Make CT phantoms of known truth and measure on them: NPS, TTF, detectability.",
     "models": "List, show, export and verify models.",
     "doctor": "Show versions, engines, devices, codecs and models of this machine.",
 }

@@ -93,15 +93,13 @@ def simulate_ct(
     from medidiff.errors import UsageError
     from medidiff.noise.ct import Scanner
     from medidiff.noise.insert import SHAPE_DOSE, dose_sigma, insert_ct
-    from medidiff.noise.spectrum import Kernel
+    from medidiff.noise.spectrum import named_kernel
 
     if (dose is None) == (sigma is None):
         raise UsageError("Please specify either --dose or --sigma", hint="For example: --dose 0.25")
     if sigma is not None and sigma[1]:
         raise UsageError("The SD of CT noise is in HU", received=f"{sigma[0]:g}%", hint="Leave the % out.")
-    shape = {"soft": Kernel(), "sharp": Kernel(f50=float("inf"), boost=0.009)}
-    chosen = shape[kernel] if isinstance(kernel, str) else Kernel(f50=kernel)
-    scanner = Scanner(photons, electronic, chosen, bow_tie, views)
+    scanner = Scanner(photons, electronic, named_kernel(kernel), bow_tie, views)
 
     def insert(
         volume: Volume, progress: Callable[[int, int], None], cancelled: Callable[[], bool]

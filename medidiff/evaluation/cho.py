@@ -114,6 +114,7 @@ def detectability(
         raise PixelError(
             f"The observer needs at least {MIN_CASES} cases with and without the insert",
             received=f"{len(present)} and {len(absent)}",
+            hint="Use more realisations; 200 are usual.",
         )
     shape = (present.shape[1], present.shape[2])
     u = laguerre_gauss(shape, width_px, channels)

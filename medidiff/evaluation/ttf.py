@@ -141,7 +141,7 @@ def _transfer(distance: Floats, values: Floats, radius: float, reach: float) -> 
     if contrast == 0.0:
         raise PixelError("The insert has no contrast: there is no edge to measure")
     line = -np.diff(edge) / contrast * _taper(bins - 1)
-    f: Floats = np.fft.rfftfreq(LENGTH, BIN_PX)
+    f = np.asarray(np.fft.rfftfreq(LENGTH, BIN_PX), np.float64)
     f = f[f <= 0.5]
     spectrum: Floats = np.abs(np.fft.rfft(line, LENGTH))[: len(f)]
     # The difference of neighbouring bins is a box of one bin in space.

@@ -7,6 +7,7 @@ commute with it, so a radial image filter then gives any kernel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,18 +184,45 @@ def starved(
     hu: FloatArray, pixel_mm: float, dose: float, scanner: Scanner, rng: np.random.Generator,
     backend: projector.Backend = "auto",
 ) -> FloatArray:  # fmt: skip
-    """Exact low-dose acquisition with photon starvation: counts are drawn and the log is clipped.
-
-    p = -ln(max(Poisson(a I0 e^-p) + sqrt(Ne) N(0, 1), 1) / (a I0)). Treats `hu` as noise-free.
+    """Exact low-dose acquisition with photon starvation, see `acquire`. Treats `hu` as noise-free.
 
     Returns:
         float32 ``[h, w]`` HU, `hu` plus noise that is neither additive nor Gaussian behind dense bone.
     """
+    noise = acquire(hu, pixel_mm, (dose * scanner.photons,), scanner, rng, backend=backend)[0, 0]
+    return np.asarray(hu + noise, np.float32)
+
+
+def acquire(
+    hu: FloatArray, pixel_mm: float, photons: Sequence[float], scanner: Scanner, rng: np.random.Generator,
+    count: int = 1, backend: projector.Backend = "auto",
+) -> FloatArray:  # fmt: skip
+    """Noise of exact acquisitions of a noise-free object: counts are drawn and the log is clipped.
+
+    p = -ln(max(Poisson(I0 e^-p) + sqrt(Ne) N(0, 1), 1) / I0).
+
+    Args:
+        hu: ``[h, w]`` HU without noise.
+        pixel_mm: pixel size in mm.
+        photons: photons a ray I0 of one or more exposures; that of the scanner is not used.
+        scanner: Ne, kernel, bow-tie, views and size.
+        rng: source of randomness.
+        count: independent acquisitions at each exposure.
+        backend: projector to use.
+
+    Returns:
+        float32 ``[exposures, count, h, w]`` HU to add to `hu`.
+    """
     p, crop = _line_integrals(hu, pixel_mm, scanner.scale, scanner.views, backend)
     path = bow_tie_path(p.shape[1], pixel_mm) if scanner.bow_tie else np.zeros(p.shape[1], np.float32)
-    counts = dose * scanner.photons * np.exp(-path.astype(np.float64))
-    detected = rng.poisson(counts * np.exp(-p)) + np.sqrt(scanner.electronic) * rng.standard_normal(p.shape)
-    noisy = -np.log(np.maximum(detected, 1.0) / counts)
-    error = projector.back_project((noisy - p).astype(np.float32), max(hu.shape), backend)
-    error = error[crop] * np.float32(1000.0 / (MU_WATER * pixel_mm))
-    return hu + filter_padded(np.ascontiguousarray(error), pixel_mm, scanner.kernel)
+    out = np.empty((len(photons), count, *hu.shape), np.float32)
+    for i, exposure in enumerate(photons):
+        counts = exposure * np.exp(-path.astype(np.float64))
+        for k in range(count):
+            detected = rng.poisson(counts * np.exp(-p)).astype(np.float64)
+            detected += np.sqrt(scanner.electronic) * rng.standard_normal(p.shape)
+            noisy = -np.log(np.maximum(detected, 1.0) / counts)
+            error = projector.back_project((noisy - p).astype(np.float32), max(hu.shape), backend)
+            error = error[crop] * np.float32(1000.0 / (MU_WATER * pixel_mm))
+            out[i, k] = filter_padded(np.ascontiguousarray(error), pixel_mm, scanner.kernel)
+    return out

@@ -54,6 +54,13 @@ class Kernel:
         return np.asarray((1.0 + self.boost * f**2) * low, np.float32)
 
 
+def named_kernel(name: str | float) -> Kernel:
+    """A kernel by its name, ``soft`` or ``sharp`` (fits of measured ones), or by its f50 in lp/cm."""
+    if isinstance(name, str):
+        return {"soft": Kernel(), "sharp": Kernel(f50=float("inf"), boost=0.009)}[name]
+    return Kernel(f50=name)
+
+
 def draw_kernel(rng: np.random.Generator) -> Kernel:
     """A kernel of the training family: soft to medium, one in four with a sharpening boost."""
     if rng.random() < 0.25:

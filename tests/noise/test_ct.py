@@ -196,6 +196,26 @@ def test_exact_acquisition_knows_the_bow_tie_too() -> None:
     assert tied[ring].std() > 1.2 * flat[ring].std()
 
 
+def test_acquisitions_have_the_variance_of_the_bases_and_nothing_in_common() -> None:
+    """V_q / I0 + Ne V_e / I0^2: an acquisition of a noise-free object, in the linear regime."""
+    hu, pixel_mm, exposures = cylinder((96, 96), 44.0), 2.4, (4e5, 4e4)
+    scanner = Scanner(electronic=200.0, views=90)
+    rng = np.random.default_rng(4)
+    noise = ct.acquire(hu, pixel_mm, exposures, scanner, rng, 6)
+    assert noise.shape == (2, 6, 96, 96)
+    inside = cylinder((96, 96), 40.0) > -1
+    made = [ct.bases(hu, pixel_mm, rng, views=90) for _ in range(6)]
+    for exposure, drawn in zip(exposures, noise, strict=True):
+        quantum, electronic = (
+            np.mean([ct.filter_padded(x, pixel_mm, scanner.kernel)[inside].var() for x in part])
+            for part in ([b.quantum[0] for b in made], [b.electronic for b in made])
+        )
+        expected = quantum / exposure + scanner.electronic * electronic / exposure**2
+        assert np.mean([n[inside].var() for n in drawn]) == pytest.approx(expected, rel=0.06)
+    together = np.corrcoef(noise[..., inside].reshape(12, -1)) - np.eye(12)
+    assert np.abs(together).max() < 0.08
+
+
 def test_larger_patients_are_noisier() -> None:
     """Scale 1.5 lengthens every path by half: e^(p/2) for the central ray of 101 mm water."""
     noise = [

@@ -1,0 +1,111 @@
+"""``medidiff phantom``: from nothing to a table, with synthetic noise in place of a scanner's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "phantom"))
+from phantoms import synthetic_scan
+
+
+@pytest.fixture
+def phantom(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("medidiff.phantom.study.scan", synthetic_scan)
+    folder = tmp_path / "phantom"
+    ran = run(
+        "phantom", "make", "-o", folder, "--realisations", 40, "--depth", 1, "--dose", 1, "--dose", 0.25
+    )
+    assert ran.code == 0, ran.err
+    assert ran.out == f"{folder}\n"
+    return folder
+
+
+def blurred(phantom: Path, out: Path, dose: str) -> None:
+    """A denoiser of sorts: a Gaussian, one pixel wide."""
+    out.mkdir(exist_ok=True)
+    image = nib.load(phantom / "scans" / f"{dose}.nii.gz")
+    smooth = gaussian_filter(image.get_fdata(), (1.0, 1.0, 0, 0))
+    nib.save(
+        nib.Nifti1Image(np.rint(smooth).astype(np.int16), image.affine),
+        out / f"{dose}_desc-denoised.nii.gz",
+    )
+
+
+def test_make_and_measure(run: Callable, phantom: Path, tmp_path: Path) -> None:
+    blurred(phantom, tmp_path / "blur", "dose100")
+    blurred(phantom, tmp_path / "blur", "dose25")
+    file = tmp_path / "found.json"
+    ran = run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", file)
+    assert ran.code == 0, ran.err
+    for word in ("Detectability", "3 mm 14 HU", "TTF50 100 HU", "mean frequency", "HU bias", "uniform"):
+        assert word in ran.out
+    found = json.loads(file.read_text())
+    assert found["tool"] == "medidiff"
+    assert [(f["dose"], f["test"]) for f in found["findings"]] == [
+        (1.0, "noisy"), (1.0, "blur"), (0.25, "noisy"), (0.25, "blur"),
+    ]  # fmt: skip
+    noisy, blur = found["findings"][:2]
+    assert noisy["mean_frequency_shift"] is None
+    assert blur["mean_frequency_shift"] < -0.2
+    assert blur["ttf"][2]["ttf50_lp_cm"] < 0.8 * noisy["ttf"][2]["ttf50_lp_cm"]
+    # The page says what the file says.
+    assert f"{blur['ttf'][2]['ttf50_lp_cm']:.2f}" in ran.out
+    low, high = noisy["cho"][0]["auc_ci"]
+    assert f"{noisy['cho'][0]['auc']:.3f} ({low:.3f}-{high:.3f})" in ran.out
+    # Again, over its own file; and on stdout the same.
+    ran = run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", file)
+    assert ran.code == 0
+    assert (
+        json.loads(run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", "-").out)
+        == found
+    )
+
+
+def test_a_dose_that_is_not_there_is_said(run: Callable, phantom: Path, tmp_path: Path) -> None:
+    blurred(phantom, tmp_path / "blur", "dose25")
+    ran = run("phantom", "measure", phantom / "phantom.json", "--test", tmp_path / "blur")
+    assert ran.code == 0
+    assert "no image of dose 100%" in ran.err
+    (tmp_path / "other").mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 2), np.int16), np.eye(4)), tmp_path / "other" / "x.nii.gz")
+    ran = run("phantom", "measure", phantom, "--test", tmp_path / "other")
+    assert ran.code == 3
+    assert "no denoised scan of this phantom" in ran.sentence
+
+
+def test_an_image_of_something_else_is_refused(run: Callable, phantom: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "dose100_desc-denoised.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros((64, 64, 3), np.int16), np.eye(4)), wrong)
+    ran = run("phantom", "measure", phantom, "--test", wrong)
+    assert ran.code == 5
+    assert "40 slices of 224 x 224" in ran.sentence
+    assert str(wrong) in ran.sentence
+
+
+def test_make_refuses_and_measure_needs_enough(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medidiff.phantom.study.scan", synthetic_scan)
+    few = "phantom", "make", "-o", tmp_path / "few", "--realisations", 2, "--dose", 0.5
+    described = json.loads(run(*few, "--json", "--background", "anatomical").out)
+    assert described["kind"] == "medidiff phantom"
+    assert described["design"]["background"] == "anatomical"
+    ran = run(*few)
+    assert ran.code == 1
+    assert "exists" in ran.sentence
+    assert run(*few, "--overwrite").code == 0
+    ran = run("phantom", "measure", tmp_path / "few")
+    assert ran.code == 5
+    assert "at least 40" in ran.sentence
+    assert "Received: 2" in ran.sentence
+    assert run("phantom", "make", "-o", tmp_path / "new", "--depth", 2).code == 2
+    assert run("phantom", "measure", tmp_path).code == 3
+    assert not (tmp_path / "new").exists()
