@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +75,55 @@ def to_little_endian(dataset: Dataset) -> None:
             element.value = words.astype(f"<u{WORD[element.VR]}").tobytes()
 
 
+@dataclass(frozen=True)
+class StoredSlice:
+    """A slice as it is stored.
+
+    Attributes:
+        index: place in its stack.
+        dataset: the image that holds it, with pixel data.
+        scale: the data set that holds its Rescale Slope and Intercept: the image, or a functional group.
+        values: stored values ``[y, x]``.
+    """
+
+    index: int
+    dataset: Dataset
+    scale: Dataset
+    values: pixels.IntArray
+
+
+def stored_slices(stack: Stack) -> Iterator[StoredSlice]:
+    """Reads the slices of a stack file by file: each is read once, and only what is needed is decoded.
+
+    Args:
+        stack: from discovery. A classic series comes in slice order, a multi-frame image frame by frame.
+
+    Raises:
+        PixelError: unreadable or undecodable, or not the file that was discovered.
+    """
+    places: dict[Path, list[int]] = defaultdict(list)
+    for k, header in enumerate(stack.slices):
+        places[header.path].append(k)
+    for path, indices in places.items():
+        indices.sort(key=lambda k: stack.slices[k].frame_number)
+        slices = [stack.slices[k] for k in indices]
+        dataset = read_dataset(slices[0])
+        frames = decode_frames(dataset, path, [s.frame_number or 1 for s in slices])
+        for k, header, scale, values in zip(indices, slices, _scales(dataset, slices), frames, strict=True):
+            if values.shape != (header.rows, header.columns):
+                raise PixelError("has changed since it was discovered", where=path)
+            yield StoredSlice(k, dataset, scale, values)
+
+
+def _scales(dataset: Dataset, slices: Sequence[SliceHeader]) -> list[Dataset]:
+    if not slices[0].frame_number:
+        return [dataset]
+    groups = frame_groups(dataset)
+    if len(groups) < slices[-1].frame_number:
+        raise PixelError("has changed since it was discovered", where=slices[0].path)
+    return [groups[s.frame_number - 1].group("PixelValueTransformationSequence") for s in slices]
+
+
 def read_series(item: SeriesItem) -> Volume:
     """Reads a DICOM stack; every slice is rescaled with its own slope and intercept (C.11.1).
 
@@ -88,21 +137,12 @@ def read_series(item: SeriesItem) -> Volume:
     array = np.empty(item.shape, np.float32)
     padding = np.zeros(item.shape, bool)
     unit = "a.u."
-    places: dict[Path, list[int]] = defaultdict(list)  # a multi-frame file is read once
-    for k, header in enumerate(stack.slices):
-        places[header.path].append(k)
     with lenient():
-        for path, indices in places.items():
-            slices = [stack.slices[k] for k in indices]
-            dataset = read_dataset(slices[0])
-            limits = pixels.padding_range(dataset)
-            frames = decode_frames(dataset, path, [s.frame_number or 1 for s in slices])
-            for k, scale, stored in zip(indices, scales(dataset, slices), frames, strict=True):
-                if stored.shape != item.shape[1:]:
-                    raise PixelError("has changed since it was discovered", where=path)
-                array[k] = pixels.to_real(stored, *(pixels.rescale_pair(scale) or (1.0, 0.0)))
-                padding[k] = pixels.padding_mask(stored, limits)
-                unit = _unit(dataset, scale, unit)
+        for part in stored_slices(stack):
+            pair = pixels.rescale_pair(part.scale) or (1.0, 0.0)
+            array[part.index] = pixels.to_real(part.values, *pair)
+            padding[part.index] = pixels.padding_mask(part.values, pixels.padding_range(part.dataset))
+            unit = _unit(part.dataset, part.scale, unit)
     return Volume(
         array=array,
         affine=stack.affine,
@@ -112,20 +152,6 @@ def read_series(item: SeriesItem) -> Volume:
         adjacent=stack.adjacent,
         source=item,
     )
-
-
-def scales(dataset: Dataset, slices: Sequence[SliceHeader]) -> list[Dataset]:
-    """What holds Rescale Slope and Intercept of each slice of an image: the image or a functional group.
-
-    Raises:
-        PixelError: the frames are not those that were discovered.
-    """
-    if not slices[0].frame_number:
-        return [dataset]
-    groups = frame_groups(dataset)
-    if len(groups) < max(s.frame_number for s in slices):
-        raise PixelError("has changed since it was discovered", where=slices[0].path)
-    return [groups[s.frame_number - 1].group("PixelValueTransformationSequence") for s in slices]
 
 
 def _unit(dataset: Dataset, scale: Dataset, default: str) -> str:

@@ -1,27 +1,25 @@
-"""Writes a `Volume` as a derived DICOM series: one instance per source slice, Explicit VR Little Endian."""
+"""Writes a `Volume` as a derived DICOM series: one image per source image, Explicit VR Little Endian."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..errors import OutputError
 from ..volume import Volume
 from . import pixels
 from .atomic import check_target, staged
-from .decoding import decode
 from .derivation import MAPS, Derivation
 from .derived_header import derive
-from .dicom_reader import read_dataset, to_little_endian
+from .derived_file import save, set_pixels
+from .dicom_reader import stored_slices, to_little_endian
 from .encoding import Image, encode, map_window, peak_of
+from .enhanced_writer import EnhancedWriter
 from .geometry import Stack
 from .identity import SeriesIdentity, Source
 from .items import SeriesItem, WriteOptions, Written
 from .slice_header import lenient
+from .tally import Tally
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,6 +43,7 @@ class SeriesWriter:
         self._final, self._options, self._inputs = final, options, item.inputs
         self._undo = ExitStack()
         self._folder: Path | None = None
+        self._enhanced: EnhancedWriter | None = None
         self._count = 0
 
     def __enter__(self) -> SeriesWriter:
@@ -72,58 +71,54 @@ class SeriesWriter:
             the files as they will be called, and what happened to the values.
         """
         item: SeriesItem = volume.source
-        if item.headers.stack.slices[0].frame_number:
-            raise OutputError("enhanced multi-frame images cannot be written yet", where=item.path)
-        options = self._options
-        is_map = options.suffix in MAPS
-        peak = peak_of(volume) if is_map else None
-        names: list[str] = []
-        clipped, rescaled, private = 0, 0, False
-        folder = self._open()
+        stack: Stack = item.headers.stack
+        options, folder = self._options, self._open()
+        series = SeriesIdentity(stack.slices[0], item.headers.study_numbers, derivation, options)
+        if stack.slices[0].frame_number:
+            if self._enhanced is None:
+                self._enhanced = self._undo.enter_context(EnhancedWriter(folder, options, self._name))
+            done = self._enhanced.add(volume, derivation, series)
+        else:
+            done = self._add_slices(volume, derivation, series, folder)
+        files = tuple(self._final / name for name in done.names)
+        return Written(self._final, files, done.clipped, done.remarks())
+
+    def _name(self) -> str:
+        """The name of the next file."""
+        self._count += 1
+        return f"{self._count:04d}.dcm"
+
+    def _add_slices(
+        self, volume: Volume, derivation: Derivation, series: SeriesIdentity, folder: Path
+    ) -> Tally:
+        """Writes an image for each slice."""
+        stack: Stack = volume.source.headers.stack
+        options, done = self._options, Tally()
+        peak = peak_of(volume) if options.suffix in MAPS else None
         with lenient():
-            stack: Stack = item.headers.stack
-            series = SeriesIdentity(stack.slices[0], item.headers.study_numbers, derivation, options)
-            for k, header in enumerate(stack.slices):
-                identity = series.image(map(Source.of, stack.used(k, derivation.context)))
-                source = read_dataset(header)
-                stored = decode(source, header.path)
-                image = encode(volume.array[k], stored, source, pixels.rescale_pair(source), peak)
-                if not source.file_meta.TransferSyntaxUID.is_little_endian:
-                    to_little_endian(source)
-                new = derive(source, derivation, identity, keep_private=options.keep_private)
-                _set_pixels(new, image, options.suffix)
-                self._count += 1
-                names.append(f"{self._count:04d}.dcm")
-                _save(new, folder / names[-1])
-                clipped += image.encoded.clipped
-                rescaled += image.rescaled
-                private |= options.keep_private and any(e.tag.is_private for e in new)
-        notes = []
-        if clipped:
-            notes.append(f"{clipped} pixels did not fit the stored type and were clipped")
-        if rescaled and not is_map:
-            notes.append(f"{rescaled} slices have a new rescale slope or intercept")
-            if private:
-                notes.append("private scaling elements of the source, if any, do not hold for those slices")
-        return Written(self._final, tuple(self._final / name for name in names), clipped, tuple(notes))
+            for part in stored_slices(stack):
+                identity = series.image(map(Source.of, stack.used(part.index, derivation.context)))
+                pair = pixels.rescale_pair(part.dataset)
+                image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                if not part.dataset.file_meta.TransferSyntaxUID.is_little_endian:
+                    to_little_endian(part.dataset)
+                new = derive(part.dataset, derivation, identity, keep_private=options.keep_private)
+                set_pixels(new, image.encoded.stored, image.bits)
+                _set_scale(new, image, options.suffix)
+                name = self._name()
+                save(new, folder / name)
+                done.names.append(name)
+                done.count(image, private=options.keep_private and any(e.tag.is_private for e in new))
+        return done
 
 
-def _set_pixels(new: Dataset, image: Image, suffix: str) -> None:
-    """Puts the stored values and their scale into the header."""
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+def _set_scale(new: Dataset, image: Image, suffix: str) -> None:
+    """Puts the scale of the stored values into the header, and a window for a map."""
     from pydicom.valuerep import format_number_as_ds
 
-    new.file_meta = FileMetaDataset()
-    new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    encoded = image.encoded
-    new.set_pixel_data(
-        np.ascontiguousarray(encoded.stored), str(new.PhotometricInterpretation), image.bits,
-        generate_instance_uid=False,
-    )  # fmt: skip
     if image.rescaled or (suffix in MAPS and image.rescale):
-        new.RescaleSlope = format_number_as_ds(encoded.slope)
-        new.RescaleIntercept = format_number_as_ds(encoded.intercept)
+        new.RescaleSlope = format_number_as_ds(image.encoded.slope)
+        new.RescaleIntercept = format_number_as_ds(image.encoded.intercept)
         if "RealWorldValueMappingSequence" in new:  # maps the stored values of the source
             del new.RealWorldValueMappingSequence
     if suffix in MAPS:
@@ -132,13 +127,3 @@ def _set_pixels(new: Dataset, image: Image, suffix: str) -> None:
             for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType"):
                 if keyword in new:
                     delattr(new, keyword)
-
-
-def _save(new: Dataset, path: Path) -> None:
-    from pydicom import dcmwrite
-
-    new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
-    new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
-    buffer = BytesIO()  # pydicom wraps errors of a file and loses their number: is the disk full?
-    dcmwrite(buffer, new, enforce_file_format=True)
-    path.write_bytes(buffer.getbuffer())

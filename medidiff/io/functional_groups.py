@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +22,19 @@ class FrameGroups:
     own: Dataset
     shared: Dataset
 
-    def group(self, sequence: str) -> Dataset:
-        """The item of a functional group, the frame's own before the shared one; empty where absent.
+    def items(self, sequence: str) -> list[Dataset]:
+        """The items of a functional group, the frame's own before the shared ones.
 
         Args:
             sequence: keyword of the group, such as ``"PlanePositionSequence"``.
         """
+        return list(self.own.get(sequence) or self.shared.get(sequence) or [])
+
+    def group(self, sequence: str) -> Dataset:
+        """The first of `items`, and mostly the only one; empty where absent."""
         from pydicom.dataset import Dataset
 
-        for groups in (self.own, self.shared):
-            if items := groups.get(sequence):
-                return items[0]  # type: ignore[no-any-return]
-        return Dataset()
+        return next(iter(self.items(sequence)), Dataset())
 
     def converted(self, keyword: str) -> Any:
         """An attribute of the classic image that a legacy conversion has kept (C.7.6.16.2.25-26)."""
@@ -55,6 +56,30 @@ def frame_groups(dataset: Dataset) -> list[FrameGroups]:
 
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     return [FrameGroups(own, shared) for own in dataset.get("PerFrameFunctionalGroupsSequence") or []]
+
+
+def put_group(frames: Sequence[FrameGroups], sequence: str, items: Sequence[list[Dataset]]) -> None:
+    """Gives each frame new items of a functional group.
+
+    It stays shared where it was and is the same for all frames: it may be shared or per frame, never both
+    (C.7.6.16.1.1).
+
+    Args:
+        frames: all frames of an image.
+        sequence: keyword of the group.
+        items: for each frame; empty for no such group.
+    """
+    shared = frames[0].shared
+    stays = sequence in shared and all(item == items[0] for item in items)
+    for home in (shared, *(frame.own for frame in frames)):
+        if sequence in home:
+            delattr(home, sequence)
+    if stays and items[0]:
+        setattr(shared, sequence, items[0])
+    elif not stays:
+        for frame, item in zip(frames, items, strict=True):
+            if item:
+                setattr(frame.own, sequence, item)
 
 
 def frame_count(dataset: Dataset) -> int:

@@ -61,14 +61,14 @@ def test_a_full_disk_leaves_nothing_of_any_stack(
 ) -> None:
     from medidiff.io import dicom_writer
 
-    save = dicom_writer._save
+    save = dicom_writer.save
 
     def full(new: object, path: Path) -> None:
         if path.name == "0005.dcm":  # the first slice of the second stack
             raise OSError(28, "No space left on device")
         save(new, path)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dicom_writer, "_save", full)
+    monkeypatch.setattr(dicom_writer, "save", full)
     ran = run("denoise", two_stacks(tmp_path / "in"), "-o", tmp_path / "out", *NOISE)
     assert ran.code == 1
     assert "the disk is full" in ran.err
