@@ -10,8 +10,8 @@ from ..volume import Volume
 from . import pixels
 from .atomic import check_target, staged
 from .derivation import MAPS, Derivation
-from .derived_header import derive
 from .derived_file import save, set_pixels
+from .derived_header import derive
 from .dicom_reader import stored_slices, to_little_endian
 from .encoding import Image, encode, map_window, peak_of
 from .enhanced_writer import EnhancedWriter
