@@ -40,7 +40,7 @@ def haarpsi(
             return float("nan")
         if not inside.all():
             a, b = np.where(inside, a, 0.0), np.where(inside, b, 0.0)
-        return _similarity(_halved(a), _halved(b), _halved(inside.astype(np.float64)) == 1.0)
+        return _similarity(_halved(a), _halved(b), _halved((~inside).astype(np.float64)) == 0.0)
 
     note = f"slices smaller than {MIN_SIDE} x {MIN_SIDE} pixels have no HaarPSI" if small else ""
     values = per_slice(reference, test, valid, resolved.prepare_8bit, one)

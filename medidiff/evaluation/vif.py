@@ -55,6 +55,9 @@ def vif(reference: FloatArray, test: FloatArray, protocol: Protocol, valid: Bool
 
 
 def _fidelity(reference: Floats, test: Floats, inside: BoolArray) -> float:
+    # Only variances and covariances enter; small numbers keep them free of rounding.
+    level = reference.mean()
+    reference, test = reference - level, test - level
     kept = total = 0.0
     for scale in range(SCALES):
         size = 2 ** (SCALES - scale) + 1
