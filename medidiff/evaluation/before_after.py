@@ -144,7 +144,7 @@ def _change(plane: _Plane, noise: NoiseLevel, uncertainty: FloatArray | None) ->
         uniform=int(removed.size),
         removed_sd=sd,
         removed_ratio=sd / level if sd is not None and level > 0 else None,
-        mean_change=-float(removed.mean()) if enough else None,
+        mean_change=0.0 - float(removed.mean()) if enough else None,
         uncertainty=stated,
         unchanged=not plane.removed.any(),
     )

@@ -55,7 +55,7 @@ def test_the_window_clips_before_the_difference_is_taken() -> None:
 
 @pytest.mark.parametrize(("name", "decibel"), [("abdomen", 0.0218), ("neuro", 0.1093), ("chest", 0.0058)])
 def test_a_window_of_dicom_is_one_value_narrower(name: str, decibel: float) -> None:
-    """PS3.3 C.11.2.1.2.1 maps W - 1 values (ldct-benchmark's apply_center_width); the protocol here maps W."""
+    """PS3.3 C.11.2.1.2.1 maps W - 1 values (as ldct-benchmark does); the protocol here maps W."""
     window = WINDOWS[name]
     a = np.full((1, 16, 16), window.centre, np.float32)
     b = a + 3
