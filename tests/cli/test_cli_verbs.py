@@ -335,8 +335,8 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     class Trainer:
         folder = Path("runs/x")
 
-        def __init__(self, config: object, *, resume: bool, report: Callable) -> None:
-            seen.update(config=config, resume=resume)
+        def __init__(self, config: object, *, resume: bool, start: object, report: Callable) -> None:
+            seen.update(config=config, resume=resume, start=start)
             self.report = report
 
         def run(self) -> dict[str, float]:
@@ -350,6 +350,7 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     assert ran.code == 0, ran.err
     assert ran.out == "runs/x\n"
     assert seen["resume"] is True
+    assert seen["start"] is None
     assert seen["config"].optimiser.steps == 200
     if progress == "none":
         assert "step 100/200, loss 0.25, 2.00 steps/s, 1 min left" in ran.err
