@@ -187,7 +187,7 @@ class ResidualSum:
         within = cover[tested].reshape(-1, PATCH_PX**2)
         count = within.sum(1)
         # A shift of everything is no structure (`drift` finds it), and must leave no edge around the body.
-        noise = np.where(inside, removed - removed[inside].mean(), np.float32(0.0))
+        noise = np.where(inside, removed - np.median(removed[inside]), np.float32(0.0))
         smooth = ndimage.gaussian_filter(noise, FINE_PX)
         coarse = np.square(smooth - ndimage.gaussian_filter(noise, COARSE_PX))
         fine = np.square(noise - smooth)
