@@ -14,10 +14,8 @@ from medidiff.batch import (
     Outcome,
     Plan,
     Request,
-    check_report,
     nothing_found,
     skip_groups,
-    write_report,
 )
 from medidiff.batch.planning import earlier_output, taken_as
 from medidiff.batch.request import check_folder
@@ -31,6 +29,7 @@ from medidiff.errors import (
     UsageError,
 )
 from medidiff.io import Discovery, Reason, SeriesItem, Skipped
+from medidiff.report import hashed
 from medidiff.volume import Volume
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
@@ -103,29 +102,6 @@ def test_skipped_files_are_grouped() -> None:
     assert [(reason, len(paths)) for reason, _, paths in groups] == [(Reason.SIDECAR, 3), (Reason.COLOUR, 1)]
 
 
-def test_an_earlier_report_is_kept_unless_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "out" / "report.json"
-    for k in range(3):
-        write_report({"tool": "medidiff", "run": k}, path, overwrite=False)
-    kept = {p.name: json.loads(p.read_text())["run"] for p in path.parent.iterdir()}
-    assert kept == {"report.json": 2, "report-1.json": 0, "report-2.json": 1}
-    write_report({"tool": "medidiff", "run": 9}, path, overwrite=True)
-    kept = {p.name: json.loads(p.read_text())["run"] for p in path.parent.iterdir()}
-    assert kept == {"report.json": 9, "report-1.json": 0, "report-2.json": 1}
-
-
-@pytest.mark.parametrize("text", ["{}", "[1]", "not json", '{"tool": "other"}'])
-@pytest.mark.parametrize("overwrite", [True, False])
-def test_a_foreign_file_is_no_report(tmp_path: Path, text: str, overwrite: bool) -> None:
-    path = tmp_path / "report.json"
-    path.write_text(text)
-    with pytest.raises(OutputError, match="not a report"):
-        check_report(path)
-    with pytest.raises(OutputError, match="not a report"):
-        write_report({"tool": "medidiff"}, path, overwrite=overwrite)
-    assert path.read_text() == text
-
-
 def test_the_report_is_json_and_names_every_series() -> None:
     from medidiff.batch import Pool
 
@@ -135,7 +111,7 @@ def test_the_report_is_json_and_names_every_series() -> None:
     assert content["skipped_files"] == [
         {
             "code": "COLOUR", "reason": "a colour image", "detail": "RGB", "image": True, "files": 1,
-            "paths": ["/in/x"],
+            "paths": [hashed("/in/x")],
         }
     ]  # fmt: skip
     assert content["versions"]["numpy"] == np.__version__

@@ -5,7 +5,7 @@
 and becomes ``report.json``.
 """
 
-from medidiff.batch.account import Account, Outcome, check_report, write_report
+from medidiff.batch.account import Account, Outcome
 from medidiff.batch.planning import Entry, Plan, plan
 from medidiff.batch.pool import Pool
 from medidiff.batch.request import Request
@@ -15,5 +15,5 @@ from medidiff.batch.skips import nothing_found, skip_groups
 
 __all__ = [
     "Account", "Entry", "Observer", "Outcome", "Plan", "Pool", "Request",
-    "check_report", "nothing_found", "plan", "run", "skip_groups", "write_report",
+    "nothing_found", "plan", "run", "skip_groups",
 ]  # fmt: skip

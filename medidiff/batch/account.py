@@ -1,32 +1,21 @@
-"""Account: what became of every series, the exit code that follows, and report.json."""
+"""Account: what became of every series, the exit code that follows, and the content of report.json."""
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from medidiff import __version__
 from medidiff.batch.planning import Plan
 from medidiff.batch.pool import Pool
 from medidiff.batch.skips import DAMAGED, NO_IMAGE, skip_groups
-from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, OutputError, RefusedError
+from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError
 from medidiff.io import SeriesItem
-from medidiff.io.atomic import staged
+from medidiff.report import Images, Names, Study, head, identity, pseudonym
 
 Status = Literal["denoised", "skipped", "refused", "failed", "cancelled"]
-
-NOTICE = "Research use only. Not a medical device."
-FORMAT = 1
-PACKAGES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "openvino", "onnxruntime", "tensorflow")
-OTHER_NAMES = {"tensorflow": "tensorflow-cpu"}
-"""Distributions that hold the same package."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +36,7 @@ class Outcome:
         clipped: pixels that did not fit the stored type.
         notes: what the user should know.
         error: what went wrong.
+        study: its figures and pictures, if the request asked for them.
     """
 
     item: SeriesItem
@@ -62,6 +52,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     error: BaseException | None = None
     code: str = ""
+    study: Study | None = None
 
     @property
     def exit_code(self) -> int:
@@ -74,28 +65,39 @@ class Outcome:
             return RefusedError.exit_code
         return self.error.exit_code if isinstance(self.error, MedidiffError) else 1
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def as_dict(self, names: Names) -> dict[str, Any]:
+        """Plain values for JSON.
+
+        Args:
+            names: what paths are called.
+        """
         item = self.item
+        paths = (*item.files, item.path)
+        uid = item.series_uid
+        patient = pseudonym(item.files[0]) if item.kind == "dicom" and self.study else None
         return {
-            "input": str(item.path),
+            "input": names.path(item.path),
             "label": item.label,
             "kind": item.kind,
             "modality": item.modality,
-            "series_uid": item.series_uid,
+            "series_uid": None if uid is None else names.text(uid),
+            "patient": patient,
+            **({"identity": identity(item.files[0])} if names.identify and item.kind == "dicom" else {}),
             "stack": list(item.part),
             "shape_zyx": list(item.shape),
+            "spacing_zyx_mm": list(item.spacing),
             "status": self.status,
-            "reason": self.reason,
+            "reason": names.text(self.reason, paths),
             "code": self.code,
-            "outputs": {k: str(v) for k, v in (self.outputs or {}).items()},
+            "outputs": {k: names.path(v) for k, v in (self.outputs or {}).items()},
             "model": self.model,
             "sigma": self.sigma,
             "sigma_text": self.sigma_text,
             "evaluations": self.evaluations,
             "seconds": round(self.seconds, 3),
             "clipped_pixels": self.clipped,
-            "notes": list(self.notes),
+            "notes": [names.text(note, paths) for note in self.notes],
+            **(self.study.content if self.study else {}),
         }
 
 
@@ -133,26 +135,26 @@ class Account:
             return 4 if any(s.reason in DAMAGED for s in self.plan.discovery.skipped) else 0
         return bad.pop() if len(bad) == 1 and not self.count("denoised") else 4
 
-    def as_dict(self, pool: Pool) -> dict[str, Any]:
-        """The report: plain values for JSON."""
+    def as_dict(self, pool: Pool, command: Sequence[str] = ()) -> dict[str, Any]:
+        """The report: plain values for JSON, without patient data unless the request says so.
+
+        Args:
+            pool: the models and engines of the run.
+            command: how the run was started.
+        """
         request, settings = self.plan.request, self.plan.request.settings
+        names = Names(request.paths, request.out_dir, identify=request.identify)
+        sigma_map = None if request.sigma_map is None else names.path(request.sigma_map)
         return {
-            "format": FORMAT,
-            "tool": "medidiff",
-            "notice": NOTICE,
-            "started": self.started.astimezone(timezone.utc).isoformat(timespec="seconds"),
-            "seconds": round(self.seconds, 3),
+            **head("denoising", self.started, self.seconds, command, names),
             "exit_code": self.exit_code,
-            "versions": versions(),
-            "platform": platform.platform(),
-            "inputs": [str(p) for p in request.paths],
-            "output": str(request.out_dir),
+            "inputs": [names.path(p) for p in request.paths],
             "settings": {
                 "mode": settings.mode,
                 "steps": settings.evaluations,
                 "samples": settings.draws,
                 "strength": settings.strength,
-                "sigma": str(request.sigma_map) if request.sigma_map else settings.sigma or "auto",
+                "sigma": sigma_map or settings.sigma or "auto",
                 "seed": settings.seed,
                 "modality": request.modality,
                 "format": request.format,
@@ -171,7 +173,7 @@ class Account:
                 for b in pool.bundles
             ],
             "engines": [{"name": e.name, "device": e.device, "precision": e.precision} for e in pool.engines],
-            "series": [o.as_dict() for o in self.outcomes],
+            "series": [o.as_dict(names) for o in self.outcomes],
             "skipped_files": [
                 {
                     "code": reason.name,
@@ -179,65 +181,18 @@ class Account:
                     "detail": detail,
                     "image": reason not in NO_IMAGE,
                     "files": len(paths),
-                    "paths": [str(p) for p in paths],
+                    "paths": [names.path(p) for p in paths],
                 }
                 for reason, detail, paths in skip_groups(self.plan.discovery.skipped)
             ],
         }
 
+    @property
+    def images(self) -> Images:
+        """The pictures of all series."""
+        return {key: image for o in self.outcomes if o.study for key, image in o.study.images.items()}
+
 
 def is_memory(error: BaseException) -> bool:
     """True where memory ran out, also inside a library that has an error of its own for it."""
     return isinstance(error, (MemoryError, MemoryLimitError)) or "bad_alloc" in str(error)
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of medidiff, Python and the libraries that shape the result; None where absent."""
-    found: dict[str, str | None] = {"medidiff": __version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        found[name] = None
-        for distribution in (name, OTHER_NAMES.get(name, name)):
-            with suppress(PackageNotFoundError):
-                found[name] = found[name] or version(distribution)
-    return found
-
-
-def write_report(content: Mapping[str, Any], path: Path, *, overwrite: bool) -> Path:
-    """Writes a report atomically; an earlier one is kept under a number, or replaced with `overwrite`.
-
-    Args:
-        content: plain values.
-        path: where to.
-        overwrite: replace an earlier report of medidiff.
-
-    Raises:
-        OutputError: a foreign file is in the way, or the file cannot be written.
-    """
-    check_report(path)
-    if path.exists() and not overwrite:
-        k = 1
-        while (kept := path.with_name(f"{path.stem}-{k}{path.suffix}")).exists():
-            k += 1
-        path.rename(kept)
-    with staged(path, folder=False, overwrite=True, inputs=()) as new:
-        new.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
-
-
-def check_report(path: Path) -> None:
-    """Makes sure that no file of somebody else is where the report goes.
-
-    Raises:
-        OutputError: there is one.
-    """
-    if not path.exists():
-        return
-    try:
-        ours = json.loads(path.read_text(encoding="utf-8")).get("tool") == "medidiff"
-    except (OSError, ValueError, AttributeError):
-        ours = False
-    if not ours:
-        raise OutputError(
-            "is not a report of medidiff and stays as it is", where=path,
-            hint="Choose another place.",
-        )  # fmt: skip

@@ -124,8 +124,8 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
     return Plan(request, discovery, tuple(entries), sigma_map)
 
 
-def read_one(path: Path, what: str) -> Volume:
-    """Reads the only series under a path.
+def find_one(path: Path, what: str) -> SeriesItem:
+    """The only series under a path.
 
     Args:
         path: file or folder.
@@ -145,7 +145,12 @@ def read_one(path: Path, what: str) -> Volume:
             f"{what} must be one series, and there are {len(found.items)}", where=path, received=labels,
             hint="Give the folder or file of one of them.",
         )  # fmt: skip
-    return read(found.items[0])
+    return found.items[0]
+
+
+def read_one(path: Path, what: str) -> Volume:
+    """Reads the only series under a path; see `find_one`."""
+    return read(find_one(path, what))
 
 
 def taken_as(volume: Volume, modality: Modality) -> Volume:

@@ -33,6 +33,9 @@ class Request:
         format: that of the outputs; ``"same"`` as the source.
         series_description: in place of the source's.
         synthetic_data: mark outputs as SyntheticData YES.
+        page: measure every series and write report.csv and report.html too.
+        slices: slices that the page shows besides the best, median and worst, counted from 1.
+        identify: the report names patients, institutions and paths.
     """
 
     paths: tuple[Path, ...]
@@ -48,6 +51,9 @@ class Request:
     format: FileFormat = "same"
     series_description: str | None = None
     synthetic_data: bool = False
+    page: bool = False
+    slices: tuple[int, ...] = ()
+    identify: bool = False
 
     @property
     def copies(self) -> bool:

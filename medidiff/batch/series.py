@@ -23,6 +23,7 @@ from medidiff.evaluation.compare import check_same_grid
 from medidiff.io import Derivation, Reason, SeriesItem, open_output, read
 from medidiff.io.output import Output
 from medidiff.models.bundle import Bundle
+from medidiff.report import Study, alone
 from medidiff.volume import Volume
 
 
@@ -33,7 +34,7 @@ class Observer(Protocol):
         """Series `index` of `count` starts, counted from 1."""
 
     def stage(self, text: str) -> None:
-        """The current series goes into its next stage: reading, denoising, writing."""
+        """The current series goes into its next stage: reading, denoising, writing, measuring."""
 
     def ready(self, denoiser: Denoiser, volume: Volume) -> None:
         """Model and scan of the current series are in memory."""
@@ -84,7 +85,7 @@ class SeriesRun:
                 for index, entry in enumerate(entries, start=self._first):
                     self._observer.begin(index, len(self._plan.entries), entry)
                     outcomes.append(
-                        self._stack(entry, undo) if entry.decision == "planned" else left_out(entry)
+                        self._stack(index, entry, undo) if entry.decision == "planned" else left_out(entry)
                     )
                 self._check()
         except CancelledError as error:
@@ -95,7 +96,7 @@ class SeriesRun:
             return [next((o for o in kept if o.item is new.item), new) for new in failed]
         return outcomes
 
-    def _stack(self, entry: Entry, undo: ExitStack) -> Outcome:
+    def _stack(self, number: int, entry: Entry, undo: ExitStack) -> Outcome:
         """Denoises one stack; what goes wrong before writing concerns this stack alone."""
         clock = time.monotonic()
         try:
@@ -118,12 +119,26 @@ class SeriesRun:
             written[suffix] = new.path
             clipped += new.clipped
             notes += new.notes
-        result = done.result
+        result, seconds = done.result, time.monotonic() - clock
+        study = self._study(number, entry, volume, result, notes) if request.page else None
         return Outcome(
             entry.item, "denoised", "", written, done.model, result.sigma, result.sigma_text,
-            result.evaluations, seconds=time.monotonic() - clock, clipped=clipped,
-            notes=tuple(dict.fromkeys(notes)),
+            result.evaluations, seconds=seconds, clipped=clipped, notes=tuple(dict.fromkeys(notes)),
+            study=study,
         )  # fmt: skip
+
+    def _study(
+        self, number: int, entry: Entry, volume: Volume, result: Result, notes: list[str]
+    ) -> Study | None:
+        """The figures and pictures of the report; where they cannot be had, a note says so."""
+        self._check()
+        self._observer.stage("measuring")
+        try:
+            return alone(number, volume, result, self._plan.request.slices)
+        except Exception as error:  # the denoised scan is written and good
+            what = str(error) if isinstance(error, MedidiffError) else _unexpected(error, entry)
+            notes.append(f"no figures for the report: {what}")
+            return None
 
     def _result(self, entry: Entry) -> tuple[Volume, _Done]:
         """Reads and denoises one stack."""
@@ -139,6 +154,8 @@ class SeriesRun:
         self._check()
         denoiser = self._pool.denoiser(model)
         settings = _with_map(request.settings, self._plan.sigma_map, volume)
+        if request.page and settings.mode != "sample":
+            settings = replace(settings, uncertainty=True)  # costs nothing there, and the page shows it
         self._observer.ready(denoiser, volume)
         self._observer.stage("denoising")
         result = denoiser.run(volume, settings, self._observer.progress, self._cancelled)

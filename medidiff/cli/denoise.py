@@ -12,10 +12,12 @@ from medidiff.cli.options import (
     FORMATS,
     INPUT,
     HelpfulCommand,
+    command_line,
     machine_options,
     model_options,
     output_options,
     progress_option,
+    report_options,
     sampler_options,
     talk_options,
 )
@@ -38,17 +40,13 @@ from medidiff.cli.options import (
 @click.option("--save-uncertainty", is_flag=True, help="Also write the SD of every voxel.")
 @machine_options
 @click.option("--dry-run", is_flag=True, help="Say what would be done; print the output paths; do nothing.")
-@click.option(
-    "--report", type=click.Path(path_type=Path), default=None, show_default="OUT/report.json",
-    help="Where the report of the run goes.",
-)  # fmt: skip
+@report_options
 @progress_option
 @talk_options
 def command(
     scans: tuple[Path, ...],
     out_dir: Path,
     dry_run: bool,
-    report: Path | None,
     progress: str,
     quiet: bool,
     verbose: bool,
@@ -58,10 +56,12 @@ def command(
 
     SCAN is a file or a folder, searched to any depth. Every series found is denoised with the model of its
     modality and written below OUT as a derived series or file. Existing outputs are refused without
-    --overwrite; an input is never changed. What became of each series is in OUT/report.json.
+    --overwrite; an input is never changed. What became of each series is in OUT/report.json; with --report
+    the series are measured too, and OUT/report.html shows figures and pictures.
 
     \b
     medidiff denoise scans/ -o out
+    medidiff denoise scans/ -o out --report
     medidiff denoise scans/ -o out --format nifti
     medidiff denoise ct.nii.gz -o out --modality ct --mode natural
     medidiff denoise scans/ -o out --mode sample --samples 8 --save-uncertainty
@@ -69,7 +69,7 @@ def command(
     Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed or files are damaged,
     5 all refused, 6 cancelled, 7 model or engine not available, 8 out of memory.
     """
-    from medidiff import batch
+    from medidiff import batch, report
     from medidiff.cli.cancel import Cancellation
     from medidiff.cli.progress import reporter
     from medidiff.engines.base import EngineSettings
@@ -79,8 +79,7 @@ def command(
     try:
         pool = batch.Pool(options["engine"], EngineSettings(options["threads"], options["precision"]))
         request = _request(scans, out_dir, options)
-        report = report or out_dir / "report.json"
-        batch.check_report(report)
+        report.check(out_dir / report.JSON)
         with Cancellation(stdin=progress == "jsonl") as cancelled:
             plan = batch.plan(request, pool, _searching(out.searching, cancelled))
             if plan.entries:
@@ -89,7 +88,11 @@ def command(
                 return _dry_run(plan, out)
             account = batch.run(plan, pool, out, cancelled)
         if not dry_run and (not account.cancelled or account.count("denoised")):
-            batch.write_report(account.as_dict(pool), report, overwrite=request.overwrite)
+            content = account.as_dict(pool, command_line())
+            made = report.write(
+                out_dir, content, account.images, overwrite=request.overwrite, page=request.page
+            )
+            out.reported(made)
         if plan.refusal is not None:
             raise plan.refusal
     except MedidiffError as error:
@@ -129,6 +132,9 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
         format=options["file_format"],
         series_description=options["series_description"],
         synthetic_data=options["synthetic_data"],
+        page=options["page"],
+        slices=options["slices"],
+        identify=options["identify"],
     )
 
 

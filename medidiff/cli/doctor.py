@@ -38,10 +38,10 @@ def command(as_json: bool, quiet: bool, verbose: bool) -> int:
 
 def _facts() -> dict[str, Any]:
     """Everything, as plain values."""
-    from medidiff.batch.account import versions
     from medidiff.cli.models import _bundles, _summary
     from medidiff.cli.progress import PROTOCOL
     from medidiff.engines.select import available
+    from medidiff.report import versions
 
     engines = [asdict(info) for info in available()]
     models = [_summary(name, folder) for name, folder in _bundles()]

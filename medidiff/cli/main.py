@@ -17,7 +17,7 @@ import click
 
 from medidiff import __version__
 from medidiff.cli.messages import say_error
-from medidiff.cli.options import EPILOG, HELP_NAMES, VERBOSE
+from medidiff.cli.options import COMMAND, EPILOG, HELP_NAMES, VERBOSE
 from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError
 
 VERBS = {
@@ -26,6 +26,7 @@ VERBS = {
     "simulate": "Add physical noise to a clean scan: lower CT dose, or MR noise.",
     "train": "Train a model from a configuration file (needs TensorFlow).",
     "evaluate": "Compare scans with a reference: PSNR, SSIM, RMSE, HU bias.",
+    "report": "Build the page of a finished run again, or one page over many runs.",
     "phantom": "Make CT phantoms of known truth and measure on them: NPS, TTF, detectability.",
     "models": "List, show, export and verify models.",
     "doctor": "Show versions, engines, devices, codecs and models of this machine.",
@@ -51,6 +52,11 @@ class Medidiff(click.Group):
         """The list of verbs, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keeps the words as they came, for the report."""
+        ctx.meta[COMMAND] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the verb; an unexpected error becomes one sentence."""

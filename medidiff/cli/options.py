@@ -17,6 +17,9 @@ HELP_NAMES = ["-h", "--help"]
 VERBOSE = "medidiff.verbose"
 """Key of the context's `meta` under which -v is known to the error handler."""
 
+COMMAND = "medidiff.command"
+"""Key of the context's `meta` under which the words of the command line are kept."""
+
 SETTINGS: dict[str, Any] = {
     "help_option_names": HELP_NAMES,
     "show_default": True,
@@ -97,6 +100,38 @@ class LevelType(click.ParamType):  # type: ignore[type-arg]
         return number, text.endswith("%")
 
 
+class SlicesType(click.ParamType):  # type: ignore[type-arg]
+    """Slices counted from 1: ``12,40``."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of numbers."""
+        if not isinstance(value, str):
+            return value
+        parts = value.replace(" ", "").split(",")
+        if not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"Slices are numbers from 1 with commas between. Received: {value}.", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class TestType(click.ParamType):  # type: ignore[type-arg]
+    """A scan to judge, with a name for tables: ``NAME=PATH``, or the path alone."""
+
+    name = "[NAME=]PATH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """``(name or None, path)``."""
+        if not isinstance(value, str):
+            return value
+        if Path(value).exists():
+            return None, Path(value)
+        name, equals, path = value.partition("=")
+        if name and equals and Path(path).exists():
+            return name, Path(path)
+        self.fail(f"Path '{path or value}' does not exist.", param, ctx)
+
+
 class HelpfulCommand(click.Command):
     """A command whose help ends with the notice."""
 
@@ -115,6 +150,12 @@ def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return apply
+
+
+def command_line() -> tuple[str, ...]:
+    """What the user typed, word by word."""
+    words = click.get_current_context().find_root().meta.get(COMMAND, ())
+    return ("medidiff", *words)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
@@ -200,4 +241,23 @@ output_options = _combine(
         "--series-description", default=None, show_default="that of the source", metavar="TEXT",
         help="Series Description of derived DICOM; the research-use notice still follows it.",
     ),
+)  # fmt: skip
+
+picture_options = _combine(
+    click.option(
+        "--slices", type=SlicesType(), default=(), show_default="none", metavar="N,N,...",
+        help="Slices that the report shows besides the best, median and worst, counted from 1.",
+    ),
+    click.option(
+        "--identify", is_flag=True,
+        help="Show patient, institution and paths in the report. Without it the report is pseudonymous.",
+    ),
+)  # fmt: skip
+
+report_options = _combine(
+    click.option(
+        "--report", "page", is_flag=True,
+        help="Measure every series; write OUT/report.html and OUT/report.csv beside OUT/report.json.",
+    ),
+    picture_options,
 )  # fmt: skip

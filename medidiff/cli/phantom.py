@@ -127,12 +127,12 @@ def measure_phantom(
     Noise power spectra and TTF need the uniform background. Detectability is that of a channelized Hotelling
     observer, with 95 % intervals; its change is against the noisy scan of the same realisations.
     """
-    from medidiff.batch.account import check_report
+    from medidiff import report
     from medidiff.io.atomic import staged
     from medidiff.phantom import open_study
 
     if json_file is not None and str(json_file) != "-":
-        check_report(json_file)
+        report.check(json_file)
     study = open_study(phantom)
     rows, missing = _measured(study, tests, seed)
     content = {

@@ -1,8 +1,8 @@
 """What a run tells while it goes: a bar for people, JSON lines for programs, plain lines for logs.
 
 All of it goes to stderr; stdout carries output paths alone. A JSON line is ``@medidiff {...}`` with an
-``event``: hello, start, progress, warning, result, error, done. Whoever reads them ignores other lines and
-unknown events.
+``event``: hello, start, progress, warning, result, report, error, done. Whoever reads them ignores other
+lines and unknown events.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,11 @@ class Lines:
                 import traceback
 
                 traceback.print_exception(outcome.error)
+
+    def reported(self, files: Sequence[Path]) -> None:
+        """The report is written."""
+        if len(files) > 1:
+            self.say(f"report: {files[-1]}")
 
     def over(self, account: Account) -> None:
         """The run is over."""
@@ -235,6 +240,10 @@ class JsonLines(Lines):
             emit("warning", **series, code="skipped", text=outcome.reason)
         elif outcome.status != "cancelled":
             emit("error", **series, code=CODES[outcome.exit_code], text=outcome.reason, hint="")
+
+    def reported(self, files: Sequence[Path]) -> None:
+        """A report event: the files, report.json first."""
+        emit("report", files=[str(path) for path in files])
 
     def over(self, account: Account) -> None:
         """The last event."""

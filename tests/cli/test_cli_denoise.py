@@ -14,6 +14,7 @@ import pytest
 from cli_scans import body, ct_series, mr_nifti, tree
 
 from medidiff.errors import PixelError
+from medidiff.report import hashed
 
 NOISE = ("--sigma", "20")
 
@@ -91,12 +92,13 @@ def test_the_report_accounts_for_everything(run: Callable, tmp_path: Path) -> No
     by_modality = {s["modality"]: s for s in report["series"]}
     assert by_modality["CT"]["status"] == "denoised"
     assert by_modality["CT"]["sigma"] == 20.0
-    assert by_modality["CT"]["outputs"] == {"denoised": ran.lines[0]}
+    assert by_modality["CT"]["outputs"] == {"denoised": Path(ran.lines[0]).name}
     assert by_modality["PT"]["status"] == "refused"
     assert "no model" in by_modality["PT"]["reason"]
-    assert report["skipped_files"][0]["paths"] == [str(tmp_path / "in" / "notes.txt")]
+    assert report["skipped_files"][0]["paths"] == [hashed(str(tmp_path / "in" / "notes.txt")) + ".txt"]
     assert "Doe" not in text  # the patient's name
     assert "PID4711" not in text
+    assert str(tmp_path) not in text
 
 
 def test_existing_output_is_refused_without_overwrite(run: Callable, tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""Report: what a run or an evaluation found, for people (report.html) and for programs (.json, .csv).
+
+The page is made from report.json and the stored slices alone, so that it can be built again at any time, and
+every number on it is one of report.json.
+"""
+
+from medidiff.report.against import ArmFigures, against
+from medidiff.report.alone import alone
+from medidiff.report.files import JSON, as_json, check, put, read, views, write
+from medidiff.report.head import head, versions
+from medidiff.report.identity import identity, pseudonym
+from medidiff.report.page import run_page
+from medidiff.report.pictures import Images
+from medidiff.report.privacy import Names, hashed
+from medidiff.report.study import Study
+
+__all__ = [
+    "JSON", "ArmFigures", "Images", "Names", "Study", "against", "alone", "as_json", "check",
+    "hashed", "head", "identity", "pseudonym", "put", "read", "run_page", "versions", "views", "write",
+]  # fmt: skip

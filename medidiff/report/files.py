@@ -1,0 +1,153 @@
+"""Files: a report on disk, and back again.
+
+``report.json`` is the report; ``report.csv`` and ``report.html`` are other views of it, and
+``report-images.npz`` holds the slices that the page shows. All of them can be made again from the first and
+the last.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medidiff.errors import NoImageError, OutputError
+from medidiff.io.atomic import reported, staged
+from medidiff.report.head import FORMAT
+from medidiff.report.pictures import Images
+
+JSON, CSV, HTML, IMAGES = "report.json", "report.csv", "report.html", "report-images.npz"
+
+
+def check(path: Path) -> None:
+    """Makes sure that no file of somebody else is where a report goes.
+
+    Args:
+        path: the JSON file.
+
+    Raises:
+        OutputError: there is one.
+    """
+    if not path.exists():
+        return
+    try:
+        ours = json.loads(path.read_text(encoding="utf-8")).get("tool") == "medidiff"
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise OutputError(
+            "is not a report of medidiff and stays as it is", where=path, hint="Choose another place."
+        )
+
+
+def write(
+    folder: Path, report: Mapping[str, Any], images: Images, *, overwrite: bool, page: bool
+) -> list[Path]:
+    """Writes the report of a run; an earlier one is kept under a number, or replaced with `overwrite`.
+
+    Args:
+        folder: where to; made if need be.
+        report: content of report.json.
+        images: what goes beside it.
+        overwrite: replace an earlier report of medidiff.
+        page: also write the table and the page.
+
+    Returns:
+        the files written, report.json first and the page last.
+
+    Raises:
+        OutputError: a foreign file is in the way, or a file cannot be written.
+    """
+    check(folder / JSON)
+    files = {JSON: as_json(report)}
+    if page:
+        files |= {IMAGES: _archive(images), **views(report, images)}
+    if (folder / JSON).exists() and not overwrite:
+        _keep(folder)
+    for name in {CSV, HTML, IMAGES} - set(files):
+        with reported(folder / name):
+            (folder / name).unlink(missing_ok=True)  # it belongs to the report that is replaced
+    return [put(folder / name, content) for name, content in files.items()]
+
+
+def views(report: Mapping[str, Any], images: Images) -> dict[str, bytes]:
+    """The table and the page of a report, by file name."""
+    from medidiff.report.page import run_page
+    from medidiff.report.table import table
+
+    return {CSV: table(report).encode(), HTML: run_page(report, images).encode()}
+
+
+def put(path: Path, content: bytes) -> Path:
+    """Writes a file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with staged(path, folder=False, overwrite=True, inputs=()) as new:
+        new.write_bytes(content)
+    return path
+
+
+def as_json(report: Mapping[str, Any]) -> bytes:
+    """The text of a report.json."""
+    return (json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read(path: Path) -> tuple[dict[str, Any], Images]:
+    """A report and its images, which are empty where they were lost.
+
+    Args:
+        path: the folder of a report, or the JSON file itself.
+
+    Raises:
+        NoImageError: there is no report of this version of medidiff.
+    """
+    file = path / JSON if path.is_dir() else path
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+        ours = report["tool"] == "medidiff"
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise NoImageError("there is no report of medidiff", where=file)
+    if report.get("format") != FORMAT:
+        raise NoImageError(
+            "is a report of another version of medidiff", where=file,
+            received=f"format {report.get('format')}", hint="Run that version, or denoise again.",
+        )  # fmt: skip
+    beside = file.with_name(file.name.replace("report", "report-images", 1)).with_suffix(".npz")
+    images: Images = {}
+    if beside.is_file():
+        with np.load(beside, allow_pickle=False) as stored:
+            images = {key: stored[key] for key in stored.files}
+    return report, images
+
+
+def _keep(folder: Path) -> None:
+    """Gives an earlier report, with all that belongs to it, the next free number."""
+    k = 1
+    while (folder / f"report-{k}.json").exists():
+        k += 1
+    with reported(folder):
+        for name in (JSON, CSV, HTML, IMAGES):
+            old = folder / name
+            if old.exists():
+                old.rename(folder / _numbered(name, k))
+
+
+def _numbered(name: str, k: int) -> str:
+    """``report-1.json``, ``report-images-1.npz``."""
+    stem, extension = name.split(".")
+    return f"{stem}-{k}.{extension}"
+
+
+def _archive(images: Images) -> bytes:
+    """The images as an npz file."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **dict(sorted(images.items())))  # type: ignore[arg-type]
+    return file.getvalue()

@@ -1,0 +1,260 @@
+"""Plots: matplotlib figures as inline SVG whose colours are those of the page, light or dark.
+
+A figure is drawn in stand-in colours, each of which is then replaced by a CSS variable, and its text stays
+text, so that it takes the page's font, can be searched and prints sharp.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+ROLES = {
+    "ink": "#010101", "muted": "#020202", "rule": "#030303", "paper": "#040404", "before": "#050505",
+    "after": "#060606", "removed": "#070707", "reference": "#080808", "flag": "#090909", "third": "#0a0a0a",
+    "fourth": "#0b0b0b",
+}  # fmt: skip
+"""Role to stand-in colour; the page has a variable ``--plot-ROLE`` for each."""
+
+SIZE = (4.4, 2.9)
+LINES = {
+    "before": "-",
+    "after": "-",
+    "removed": (0, (4, 1.5)),
+    "reference": (0, (1, 1.2)),
+    "third": "-.",
+    "fourth": ":",
+}
+"""Curves differ in their dashes too, for readers and printers without colour."""
+DECADES = 1e4
+"""A logarithmic axis goes down to the largest value over this."""
+
+ARMS = ("before", "after", "third", "fourth", "removed")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve.
+
+    Attributes:
+        label: in the legend.
+        role: see `ROLES`.
+        x: abscissae.
+        y: ordinates; None leaves a gap.
+        low: lower end of an interval around y.
+        high: its upper end.
+    """
+
+    label: str
+    role: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+def curves(
+    lines: Sequence[Curve],
+    x_label: str,
+    y_label: str,
+    *,
+    flagged: Sequence[float] = (),
+    marks: Sequence[tuple[float, str, str]] = (),
+    level: tuple[float, str] | None = None,
+    log: bool = False,
+    from_zero: bool = True,
+    x_range: tuple[float, float] | None = None,
+) -> str:
+    """Curves over one axis.
+
+    Args:
+        lines: what is drawn.
+        x_label: with its unit.
+        y_label: with its unit.
+        flagged: abscissae that are marked as flagged.
+        marks: upright marks: place, role, legend.
+        level: a level line: value and legend.
+        log: logarithmic ordinate.
+        from_zero: the ordinate starts at 0.
+        x_range: ends of the abscissa.
+    """
+    with _figure() as (figure, axes):
+        for one in lines:
+            y = np.array([np.nan if v is None else v for v in one.y], float)
+            marker = "o" if len(y) < 30 and not log and len(marks) == 0 else None
+            axes.plot(
+                one.x, y, color=ROLES[one.role], linestyle=LINES[one.role], label=one.label, marker=marker
+            )
+            if one.low is not None and one.high is not None:
+                axes.fill_between(one.x, one.low, one.high, color=ROLES[one.role], alpha=0.18, linewidth=0)
+        for place, role, text in marks:
+            axes.axvline(place, color=ROLES[role], linewidth=0.9, linestyle=(0, (1, 2)), label=text)
+        if level is not None:
+            axes.axhline(level[0], color=ROLES["muted"], linewidth=0.9, linestyle=(0, (5, 3)), label=level[1])
+        if log:
+            axes.set_yscale("log")
+            top = max(v for one in lines for v in one.y if v is not None)
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], top / DECADES))
+        elif from_zero:
+            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        for k, place in enumerate(flagged):
+            axes.plot(
+                [place], [0.02], marker="^", color=ROLES["flag"], linestyle="none", clip_on=False, zorder=5,
+                transform=axes.get_xaxis_transform(), label="flagged" if k == 0 else None, markersize=6,
+            )  # fmt: skip
+        if x_range is not None:
+            axes.set_xlim(*x_range)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        _legend(axes)
+        return _svg(figure)
+
+
+def whiskers(
+    rows: Sequence[str],
+    groups: Sequence[tuple[str, str, Sequence[tuple[float, float, float] | None]]],
+    x_label: str,
+    *,
+    zero: bool = True,
+) -> str:
+    """Values with intervals, one row a name.
+
+    Args:
+        rows: names, from the top.
+        groups: label, role, and (value, low, high) for each row or None.
+        x_label: with its unit.
+        zero: draw a line at 0.
+    """
+    with _figure(height=0.75 + 0.36 * len(rows) + 0.3 * (len(groups) > 1)) as (figure, axes):
+        if zero:
+            axes.axvline(0, color=ROLES["muted"], linewidth=0.9)
+        for g, (label, role, values) in enumerate(groups):
+            shift = 0.22 * (g - (len(groups) - 1) / 2)
+            at = [k + shift for k, v in enumerate(values) if v is not None]
+            known = [v for v in values if v is not None]
+            axes.errorbar(
+                [v[0] for v in known], at, fmt="o" if g == 0 else "s", color=ROLES[role], label=label,
+                xerr=[[max(v[0] - v[1], 0.0) for v in known], [max(v[2] - v[0], 0.0) for v in known]],
+                markersize=5, elinewidth=1.4, capsize=0,
+            )  # fmt: skip
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(x_label)
+        if len(groups) > 1:
+            _legend(axes)
+        return _svg(figure)
+
+
+def strip(
+    values: Sequence[float],
+    names: Sequence[str],
+    outlying: Sequence[int],
+    x_label: str,
+    fences: tuple[float, float] | None,
+) -> str:
+    """All values of a cohort on a line, with quartiles, and outliers by name.
+
+    Args:
+        values: one for each series.
+        names: short names of the series.
+        outlying: indices of outliers.
+        x_label: with its unit.
+        fences: beyond these a value is an outlier.
+    """
+    with _figure(height=1.35) as (figure, axes):
+        quartiles = np.percentile(values, [25, 50, 75])
+        axes.plot(
+            quartiles[[0, 2]], [0, 0], color=ROLES["rule"], linewidth=14, solid_capstyle="butt", zorder=1
+        )
+        axes.plot([quartiles[1]] * 2, [-0.28, 0.28], color=ROLES["ink"], linewidth=1.6, zorder=3)
+        if fences is not None:
+            for place in fences:
+                axes.axvline(place, color=ROLES["muted"], linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
+        jitter = 0.18 * np.sin(2.4 * np.arange(len(values)))
+        out = np.zeros(len(values), bool)
+        out[list(outlying)] = True
+        data = np.asarray(values, float)
+        axes.plot(data[~out], jitter[~out], "o", color=ROLES["after"], alpha=0.75, markersize=4.5, zorder=2)
+        axes.plot(data[out], jitter[out], "D", color=ROLES["flag"], markersize=5, zorder=4)
+        for k in np.flatnonzero(out):
+            axes.annotate(
+                names[k], (data[k], jitter[k]), xytext=(0, 9), textcoords="offset points", ha="center",
+                fontsize=8, color=ROLES["ink"],
+            )  # fmt: skip
+        axes.set_ylim(-0.7, 0.9)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(x_label)
+        low, high = min(data.min(), data.min()), data.max()
+        room = 0.06 * (high - low or abs(high) or 1.0)
+        axes.set_xlim(low - room, high + room)
+        return _svg(figure)
+
+
+@contextmanager
+def _figure(height: float = SIZE[1]) -> Iterator[tuple[Any, Any]]:
+    """A figure and its axes, drawn without a display and without touching anybody's settings."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none", "svg.hashsalt": "medidiff", "font.size": 9.5, "axes.linewidth": 0.8,
+        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "axes.unicode_minus": True,
+        "axes.edgecolor": ROLES["muted"], "axes.labelcolor": ROLES["ink"], "text.color": ROLES["ink"],
+        "xtick.color": ROLES["muted"], "ytick.color": ROLES["muted"], "xtick.labelcolor": ROLES["ink"],
+        "ytick.labelcolor": ROLES["ink"], "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "grid.color": ROLES["rule"], "grid.linewidth": 0.7, "axes.axisbelow": True,
+        "lines.linewidth": 1.6, "lines.markersize": 4, "legend.frameon": False, "legend.fontsize": 9,
+        "axes.labelsize": 9.5, "axes.facecolor": "none", "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+    }  # fmt: skip
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(SIZE[0], height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure, figure.add_subplot()
+
+
+def _legend(axes: Any) -> None:
+    """The legend above the axes, where it hides nothing."""
+    handles, _ = axes.get_legend_handles_labels()
+    if len(handles) < 2:  # the title says it
+        return
+    columns = 2 if len(handles) > 3 else len(handles)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.8,
+        columnspacing=1.2, labelspacing=0.3, borderpad=0.1,
+    )  # fmt: skip
+
+
+def _svg(figure: Any) -> str:
+    """The figure as an ``<svg>`` element, decorative for readers: the page describes it in words."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL
+    )  # it would style the whole page
+    text = re.sub(r"font-family: [^;\"]*;\s*", "", text)
+    for role, colour in ROLES.items():
+        text = text.replace(colour, f"var(--plot-{role})")
+    mark = sha256(text.encode()).hexdigest()[:8]  # ids of two figures on a page must differ
+    text = re.sub(r'\bid="', f'id="{mark}-', text)
+    text = re.sub(r'(xlink:href|href)="#', rf'\1="#{mark}-', text)
+    text = text.replace("url(#", f"url(#{mark}-")
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
+    text = text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    return re.sub(r">\s+<", "><", text).strip()

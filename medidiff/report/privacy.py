@@ -1,0 +1,97 @@
+"""Privacy: what paths and UIDs are called in a report, so that none of them holds a patient's name.
+
+Folders are often named after patients, and so are the files that some scanners export and the archives they
+are sent in. A short hash of the whole path stands for each of them, the same in every run: whoever has the
+files can find the one meant, and nobody else can. Names of NIfTI, NRRD and MetaImage files are kept: their
+owner chose them, and the outputs are named after them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+OWN_NAME = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd)$|^DICOMDIR$", re.IGNORECASE)
+"""Files whose name is kept."""
+
+TELLS_NOTHING = re.compile(r"(im|img|i|ct|mr|pt|slice|image)?[-_ ]?\d{1,6}(\.(dcm|ima))?", re.IGNORECASE)
+"""Names of DICOM files that only count them."""
+
+SUFFIX = re.compile(
+    r"\.(dcm|ima|json|bval|bvec|txt|csv|tsv|zip|gz|xml|pdf|png|jpe?g|html?|md|py)$", re.IGNORECASE
+)
+UID = re.compile(r"\b[0-2](\.(0|[1-9]\d*)){5,}\b")
+REST_OF_PATH = re.compile(r"(/[^\s:;,'\"]+)*")
+DIGITS = 8
+
+
+class Names:
+    """What paths are called in one report.
+
+    Args:
+        inputs: the paths that the user named.
+        out_dir: folder of the report; paths below it become relative to it.
+        identify: everything is called what it is.
+    """
+
+    def __init__(self, inputs: Iterable[Path], out_dir: Path, *, identify: bool = False) -> None:
+        self.identify = identify
+        self._out = _forms([out_dir])
+        self._roots = [root for root in (*self._out, *_forms(inputs)) if os.sep in root]
+
+    def path(self, path: str | os.PathLike[str]) -> str:
+        """A path as the report has it."""
+        text = os.fspath(path)
+        if self.identify:
+            return text
+        for root in self._out:
+            if text == root:
+                return "OUT"
+            if text.startswith(root + os.sep):
+                return text[len(root) + 1 :]
+        name = os.path.basename(text)
+        if OWN_NAME.search(name):
+            return name
+        if TELLS_NOTHING.fullmatch(name):
+            return f"{hashed(os.path.dirname(text))}/{name}"
+        suffix = SUFFIX.search(name)
+        return hashed(text) + (suffix.group() if suffix else "")
+
+    def word(self, word: str) -> str:
+        """A word of a command line, where it is a path or an option with one."""
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        is_path = not value.startswith("-") and (
+            os.sep in value or os.path.exists(value) or value in self._out
+        )
+        return f"{option}{equals}{self.path(value) if is_path and value else value}"
+
+    def text(self, text: str, known: Iterable[os.PathLike[str]] = ()) -> str:
+        """A sentence whose paths and UIDs are called as above.
+
+        Args:
+            text: such as an error message.
+            known: paths that may stand in it; others are found by the named inputs that they lie under.
+        """
+        if self.identify:
+            return text
+        if any(root in text for root in self._roots):
+            for path in sorted({os.fspath(p) for p in known}, key=len, reverse=True):
+                text = text.replace(path, self.path(path))
+            for root in self._roots:
+                pattern = re.compile(re.escape(root) + REST_OF_PATH.pattern)
+                text = pattern.sub(lambda found: self.path(found.group()), text)
+        return UID.sub(lambda found: hashed(found.group()), text)
+
+
+def hashed(text: str) -> str:
+    """A short name for a path or UID: the same each time, and no way back."""
+    return sha256((os.path.abspath(text) if os.sep in text else text).encode()).hexdigest()[:DIGITS]
+
+
+def _forms(paths: Iterable[Path]) -> list[str]:
+    """The ways in which these paths can be written, the longest first."""
+    found = {str(form) for p in paths for form in (p, p.absolute(), p.resolve())}
+    return sorted(found - {os.sep, os.curdir}, key=len, reverse=True)

@@ -1,0 +1,48 @@
+"""Table: report.csv, one row for each series, arm, measure and slice.
+
+Columns: ``series`` (number in the report), ``label``, ``arm`` (which scan: the denoised one, or a name of
+`evaluate --test`), ``measure``, ``slice`` (counted from 1; empty for the figure of the whole series),
+``value``, ``low`` and ``high`` (95 % confidence interval), ``unit``, ``protocol``. A series without figures
+has one row with its status as measure. Decimal point, comma between columns, UTF-8, as RFC 4180.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+COLUMNS = ("series", "label", "arm", "measure", "slice", "value", "low", "high", "unit", "protocol")
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """The text of report.csv."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for number, series in enumerate(report["series"], start=1):
+        writer.writerows([number, series["label"], *row] for row in _rows(series))
+    return file.getvalue()
+
+
+def _rows(series: Mapping[str, Any]) -> Iterator[list[Any]]:
+    if not series.get("arms"):
+        yield ["", series["status"], "", "", "", "", "", series["reason"]]
+    for arm in series.get("arms", ()):
+        for m in arm["measures"]:
+            head, tail = [arm["name"], m["key"]], [m["unit"], m["protocol"]]
+            yield [*head, "", _cell(m["value"]), _cell(m["low"]), _cell(m["high"]), *tail]
+            for k, value in enumerate(m["per_slice"], start=1):
+                yield [*head, k, _cell(value), "", "", *tail]
+        tissue = arm.get("tissue") or {"bins": ()}
+        for b in tissue["bins"]:
+            yield [
+                arm["name"], f"tissue_{b['name']}", "", _cell(b["value"]), "", "", tissue["unit"],
+                tissue["protocol"],
+            ]  # fmt: skip
+
+
+def _cell(value: float | None) -> str:
+    """A number in full, so that it equals that of report.json."""
+    return "" if value is None else repr(value)

@@ -1,0 +1,188 @@
+"""Reports at the command line: of runs, evaluations and cohorts; and what they never say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_scans import body, ct_series, tree
+
+from medidiff.evaluation import compare
+from medidiff.io import discover, read
+
+NOISE = ("--sigma", "20")
+SHAPE = (128, 128)
+FILES = {"report.json", "report.csv", "report.html", "report-images.npz"}
+
+
+@pytest.fixture
+def done(run: Callable, tmp_path: Path) -> Path:
+    """A run over a folder named after a patient."""
+    source = ct_series(tmp_path / "DOE_JOHN" / "ct", shape=SHAPE, slices=6)
+    (source.parent / "DOE letter.txt").write_text("hello")
+    ran = run("denoise", source.parent, "-o", tmp_path / "out", *NOISE, "--report", "--slices", "2,5")
+    assert ran.code == 0, ran.err
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in ran.err
+    return tmp_path / "out"
+
+
+def test_denoise_writes_a_report(done: Path) -> None:
+    assert FILES <= {p.name for p in done.iterdir()}
+    report = json.loads((done / "report.json").read_text())
+    series = report["series"][0]
+    figures = {m["key"]: m["value"] for m in series["arms"][0]["measures"]}
+    assert figures["noise_before"] == pytest.approx(20, rel=0.25)  # the noise of the phantom
+    numbers = [s["number"] for s in series["pictures"]["slices"]]
+    assert {2, 5} <= set(numbers)
+    assert {layer["name"] for layer in series["pictures"]["layers"]} == {
+        "noisy", "denoised", "difference", "uncertainty",
+    }  # fmt: skip
+    assert series["outputs"].keys() == {"denoised"}  # the uncertainty was shown, not asked for
+    page = (done / "report.html").read_text()
+    assert "--report --slices 2,5" in page
+    rows = list(csv.DictReader(io.StringIO((done / "report.csv").read_text())))
+    assert {r["measure"] for r in rows} >= set(figures)
+
+
+def test_a_report_is_pseudonymous(done: Path) -> None:
+    for name in FILES - {"report-images.npz"}:
+        text = re.sub(r"[A-Za-z0-9+/=]{400,}", "", (done / name).read_text()).lower()  # without pictures
+        for word in ("doe", "john", "jane", "pid4711", str(done.parent).lower()):
+            assert word not in text, (name, word)
+        assert "1.2.826" not in text  # UIDs
+    with zipfile.ZipFile(done / "report-images.npz") as archive:
+        assert all(name.split("/")[0] == "1" for name in archive.namelist())
+
+
+def test_identify_says_who(run: Callable, tmp_path: Path) -> None:
+    source = ct_series(tmp_path / "in", shape=SHAPE, slices=2)
+    ran = run("denoise", source, "-o", tmp_path / "out", *NOISE, "--report", "--identify")
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Doe" in page
+    assert "PID4711" in page
+    assert str(source) in page
+    series = json.loads((tmp_path / "out" / "report.json").read_text())["series"][0]
+    assert series["identity"]["Patient ID"] == "PID4711"
+    assert len(series["patient"]) == 8
+
+
+def test_report_builds_the_page_again_without_running(run: Callable, done: Path) -> None:
+    before = {name: (done / name).read_bytes() for name in FILES}
+    for name in ("report.html", "report.csv"):
+        (done / name).unlink()
+    ran = run("report", done)
+    assert ran.code == 0, ran.err
+    assert sorted(map(Path, ran.lines)) == [done / "report.csv", done / "report.html"]
+    assert {name: (done / name).read_bytes() for name in FILES} == before
+    ran = run("report", done / "report.json", "--series", 1)
+    assert ran.lines == [str(done / "report-series-1.html")]
+
+
+def test_a_series_that_cannot_be_measured_is_denoised_anyway(run: Callable, tmp_path: Path) -> None:
+    air = np.full((2, *SHAPE), -1000, np.int16)
+    source = ct_series(tmp_path / "in", slices=2, stored=air)
+    ran = run("denoise", source, "-o", tmp_path / "out", *NOISE, "--report")
+    assert ran.code == 0, ran.err
+    assert "no figures for the report" in ran.err
+    series = json.loads((tmp_path / "out" / "report.json").read_text())["series"][0]
+    assert series["status"] == "denoised"
+    assert "arms" not in series
+    assert "No series was measured" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A clean scan, a noisy one, and one with half the noise."""
+    clean = body(3, SHAPE, sd=0.0)
+    noisy = body(3, SHAPE, sd=20.0)
+    half = np.rint((clean + noisy) / 2).astype(np.int16)
+    return tuple(  # type: ignore[return-value]
+        ct_series(tmp_path / name, slices=3, stored=a)
+        for name, a in (("c", clean), ("n", noisy), ("h", half))
+    )
+
+
+def test_evaluate_writes_a_report(run: Callable, tmp_path: Path, pair: tuple[Path, Path, Path]) -> None:
+    clean, noisy, half = pair
+    args = ("evaluate", "--reference", clean, "--test", f"noisy={noisy}", "--test", half)
+    ran = run(*args, "--report", tmp_path / "r", "--body")
+    assert ran.code == 0, ran.err
+    assert "HaarPSI" in ran.out
+    assert "body" in ran.out
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    arms = report["series"][0]["arms"]
+    assert [a["name"] for a in arms] == ["noisy", "h"]
+    assert tree(tmp_path / "r") == sorted(FILES)
+    plain = json.loads(run(*args, "--json", "-").out)
+    volumes = [read(discover([p]).items[0]) for p in (clean, noisy)]
+    assert plain["tests"][0]["psnr"]["mean"] == compare(*volumes).psnr.mean
+    assert plain["tests"][0]["psnr"]["mean"] != arms[0]["measures"][0]["value"]  # all pixels, the body
+
+
+def test_evaluate_with_a_mask_and_an_uncertainty(
+    run: Callable, tmp_path: Path, pair: tuple[Path, Path, Path]
+) -> None:
+    clean, noisy, half = pair
+    ring = np.zeros((3, *SHAPE), np.int16)
+    ring[:, 40:80, 40:80] = 1
+    mask = ct_series(tmp_path / "mask", slices=3, stored=ring)
+    sd = ct_series(tmp_path / "sd", slices=3, stored=np.full((3, *SHAPE), 10, np.int16))
+    ran = run(
+        "evaluate", "--reference", clean, "--test", half, "--mask", mask, "--uncertainty", sd, "--json",
+        tmp_path / "f.json", "--report", tmp_path / "r",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "mask mask" in ran.out
+    assert "the 90 % interval covers" in ran.out
+    covered = json.loads((tmp_path / "f.json").read_text())["uncertainty"]["coverage_90"]
+    assert covered == pytest.approx(0.9, abs=0.03)  # half the noise of 20 HU has the stated SD
+    assert "Reliability of the uncertainty" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_a_cohort_is_built_from_the_reports(
+    run: Callable, tmp_path: Path, done: Path, pair: tuple[Path, Path, Path]
+) -> None:
+    clean, noisy, half = pair
+    for k in range(2):
+        run("evaluate", "--reference", clean, "--test", f"noisy={noisy}", "--test", f"half={half}",
+            "--report", tmp_path / "all" / str(k))  # fmt: skip
+    ran = run("evaluate", "--cohort", tmp_path / "all")
+    assert ran.code == 0, ran.err
+    assert ran.lines == [str(tmp_path / "all" / "cohort.html")]
+    cohort = json.loads((tmp_path / "all" / "cohort.json").read_text())
+    assert {g["arm"] for g in cohort["groups"]} == {"noisy", "half"}
+    psnr = {g["arm"]: g for g in cohort["groups"] if g["key"] == "psnr"}
+    one = json.loads((tmp_path / "all" / "0" / "report.json").read_text())["series"][0]["arms"]
+    assert psnr["half"]["values"] == [one[1]["measures"][0]["value"]] * 2
+    ran = run("report", "--cohort", tmp_path / "all", done, "-o", tmp_path / "c")
+    assert ran.code == 0, ran.err
+    text = (tmp_path / "c" / "cohort.html").read_text()
+    assert "3 series" in text
+    assert "DOE" not in text
+    assert str(tmp_path) not in text
+
+
+def test_report_says_what_is_wrong(run: Callable, tmp_path: Path, done: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for args, code, part in (
+        (("report", tmp_path / "empty"), 3, "no report"),
+        (("report", done, "--series", 7), 2, "Received: 7"),
+        (("report", done, "--series", 1, "--cohort"), 2, "either --series or --cohort"),
+        (("report", done, "-o", tmp_path), 2, "-o"),
+        (("report", "--cohort", tmp_path / "empty"), 3, "no figures"),
+        (("evaluate", "--cohort", tmp_path / "empty"), 3, "no figures"),
+        (("evaluate",), 2, "--reference"),
+        (("evaluate", "--reference", done, "--test", "x=nowhere"), 2, "nowhere"),
+        (("denoise", tmp_path, "-o", tmp_path / "o", "--slices", "0,x"), 2, "Received: 0,x"),
+    ):
+        ran = run(*args)
+        assert ran.code == code, args
+        assert part in ran.sentence, args

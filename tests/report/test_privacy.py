@@ -1,0 +1,71 @@
+"""What a report calls paths and UIDs: nothing that could be a patient's name is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medidiff.report.privacy import Names, hashed
+
+ROOT = Path("/data/DOE_JOHN")
+UID = "1.3.6.1.4.1.14519.5.2.1.7695.1700"
+
+
+@pytest.fixture
+def names() -> Names:
+    return Names([ROOT], Path("/work/out"))
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("CT/0001.dcm", "0001.dcm"), ("CT/IM00012", "IM00012"), ("brain_T1w.nii.gz", "brain_T1w.nii.gz"),
+        ("x.nrrd", "x.nrrd"), ("DICOMDIR", "DICOMDIR"), ("DOE_JOHN.zip", ".zip"), ("DOE.CT.0001.IMA", ".IMA"),
+        ("DOE_JOHN.json", ".json"), ("letter to Doe.odt", ""), ("DOE_JOHN/Doe John", ""),
+    ],
+)  # fmt: skip
+def test_names_of_files(names: Names, path: str, kept: str) -> None:
+    shown = names.path(ROOT / path)
+    assert shown.endswith(kept)
+    assert "doe" not in shown.lower()
+    assert "john" not in shown.lower()
+    assert names.path(ROOT / path) == shown
+    assert names.path(ROOT / "other" / path) != shown or kept == Path(path).name
+
+
+def test_a_folder_is_called_the_same_wherever_it_is_named(names: Names) -> None:
+    folder = hashed("/data/DOE_JOHN/CT")
+    assert names.path(ROOT / "CT" / "0001.dcm") == f"{folder}/0001.dcm"
+    assert names.path(ROOT / "CT") == folder
+
+
+def test_outputs_are_relative(names: Names) -> None:
+    assert names.path("/work/out/4_Abdomen_12345678") == "4_Abdomen_12345678"
+    assert names.path(Path("/work/out")) == "OUT"
+
+
+def test_messages(names: Names) -> None:
+    known = [ROOT / "a b" / "Doe John.dcm"]
+    text = names.text(f"{known[0]}: is PET. {ROOT}/CT/IM0001: and {ROOT} too, of {UID}.", known)
+    assert "doe" not in text.lower()
+    assert "1.3.6" not in text
+    assert f"{hashed('/data/DOE_JOHN/CT')}/IM0001" in text
+    assert hashed(UID) in text
+    assert "is PET." in text
+    assert names.text("noise level 25.1 HU is 1.2.3 times") == "noise level 25.1 HU is 1.2.3 times"
+
+
+def test_command_words(names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Doe").mkdir()
+    words = ["denoise", "Doe", "-o", "/work/out", "--sigma=/data/DOE/map.nii", "--mode", "mean", "--report"]
+    assert [names.word(w) for w in words] == [
+        "denoise", hashed("Doe"), "-o", "OUT", "--sigma=map.nii", "--mode", "mean", "--report",
+    ]  # fmt: skip
+
+
+def test_identified_reports_say_everything() -> None:
+    names = Names([ROOT], Path("/work/out"), identify=True)
+    assert names.path(ROOT / "DOE.zip") == "/data/DOE_JOHN/DOE.zip"
+    assert names.text(f"{ROOT}: {UID}") == f"{ROOT}: {UID}"
