@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy, deepcopy
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
+from . import elements
 from .derivation import MAPS, Derivation, derived_uid, description
 from .identity import Identity, Source
 from .names import printable
@@ -71,19 +71,10 @@ def copied(source: Dataset, without: Iterable[str], *, keep_private: bool, suffi
         keep_private: copies private elements.
         suffix: what the derived image is.
     """
-    from pydicom.dataset import Dataset
     from pydicom.tag import Tag
 
     gone = {Tag(k) for k in (*DROPPED, *without, *(NOT_OF_A_MAP if suffix in MAPS else ()))}
-    new = Dataset()
-    for element in source:
-        if element.tag.group <= 2 or element.tag.element == 0 or element.tag in gone:
-            continue
-        if not element.tag.is_private or keep_private:
-            new.add(deepcopy(element) if element.VR == "SQ" else copy(element))
-    if not keep_private:
-        new.remove_private_tags()  # inside sequences
-    return new
+    return elements.copied(source, keep_private=keep_private, without=gone)
 
 
 def identify(new: Dataset, source: Dataset, identity: Identity, word: str) -> None:
@@ -160,13 +151,18 @@ def code(value: str, meaning: str) -> Dataset:
 def equip(new: Dataset, source: Dataset, derivation: Derivation) -> None:
     """General Equipment is medidiff's; the source's moves to ContributingEquipmentSequence (C.12.1.1.5)."""
     from pydicom.dataset import Dataset
+    from pydicom.tag import Tag
 
     first = str((source.get("ImageType") or [""])[0])
     scanner = Dataset()
-    for keyword in EQUIPMENT:
-        if source.get(keyword) not in (None, ""):
-            scanner.add(copy(source[keyword]))
-    scanner.Manufacturer = source.get("Manufacturer") or "unknown"
+    elements.written_as_is(scanner)
+    for tag in map(Tag, EQUIPMENT):
+        if tag in source:
+            element = elements.untouched(source, tag)  # before its value is looked at
+            if source[tag].value not in (None, ""):
+                scanner[tag] = element
+    if "Manufacturer" not in scanner:
+        scanner.Manufacturer = "unknown"
     scanner.PurposeOfReferenceCodeSequence = [
         code(*(PURPOSE_PROCESSING if first == "DERIVED" else PURPOSE_ACQUISITION))
     ]

@@ -15,6 +15,7 @@ from ..volume import Volume
 from . import pixels
 from .decoding import decode_frames
 from .dicom_file import open_dicom
+from .elements import TEXT
 from .functional_groups import frame_groups
 from .geometry import Stack
 from .items import SeriesItem
@@ -66,7 +67,10 @@ WORD = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 def to_little_endian(dataset: Dataset) -> None:
     """Swaps the words of raw elements of a big-endian data set: overlays, LUTs; pixel data stays."""
-    for element in dataset:
+    for tag in list(dataset.keys()):
+        if dataset.get_item(tag).VR in TEXT:  # stays as it is, undecoded
+            continue
+        element = dataset[tag]
         if element.VR == "SQ":
             for part in element.value:
                 to_little_endian(part)

@@ -65,7 +65,7 @@ def maximal(modality: str) -> Dataset:
         elif (first := vr.split(" or ")[0]) in DUMMY:
             ds.add_new(tag, first, DUMMY[first])
     ds.ImageType, ds.Modality, ds.TimezoneOffsetFromUTC = ["ORIGINAL", "PRIMARY", "AXIAL"], modality, "+0100"
-    ds.PixelData = b"\0\0"
+    ds.PixelData, ds.SpecificCharacterSet = b"\0\0", "ISO_IR 100"
     return ds
 
 
