@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medidiff.errors import OutputError
-
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
@@ -124,12 +122,7 @@ def test_what_is_lost_counts(base: list[scan.Image]) -> None:
     assert "2 lost" in cell(verdict)
 
 
-NOT_WRITTEN = pytest.mark.xfail(
-    raises=OutputError, strict=False, reason="enhanced images cannot be written yet"
-)
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=NOT_WRITTEN) if "enhanced" in n else n for n in ALL])
+@pytest.mark.parametrize("name", ALL)
 def test_medidiff_gives_no_wrong_value_or_place(base: list[scan.Image], tmp_path: Path, name: str) -> None:
     try:
         images = ALL[name](scan.copy(base))

@@ -174,7 +174,7 @@ def _steps(places: list[Array]) -> tuple[float, float]:
     if len(places) < 2:
         return 0.0, 0.0
     normal = np.cross(places[0][:3, 0], places[0][:3, 1])
-    steps = np.abs(np.diff([p[:3, 3] @ normal for p in places])) / np.linalg.norm(normal)
+    steps = np.diff(sorted(p[:3, 3] @ normal for p in places)) / np.linalg.norm(normal)
     return float(steps.min()), float(steps.max())
 
 

@@ -29,9 +29,14 @@ def copied(source: Dataset, *, keep_private: bool, without: Collection[int] = ()
     Returns:
         a data set without file meta information and group lengths.
     """
+    from pydicom.filewriter import correct_ambiguous_vr
+
+    return correct_ambiguous_vr(_copied(source, keep_private, without), True)
+
+
+def _copied(source: Dataset, keep_private: bool, without: Collection[int] = ()) -> Dataset:
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
-    from pydicom.filewriter import correct_ambiguous_vr
     from pydicom.tag import Tag
 
     new = Dataset()
@@ -40,11 +45,10 @@ def copied(source: Dataset, *, keep_private: bool, without: Collection[int] = ()
             continue
         element: Any = untouched(source, tag)
         if element.VR == "SQ":
-            items = [copied(item, keep_private=keep_private) for item in element.value]
-            element = DataElement(tag, "SQ", items)
+            element = DataElement(tag, "SQ", [_copied(item, keep_private) for item in element.value])
         new[tag] = element
     written_as_is(new)
-    return correct_ambiguous_vr(new, True)
+    return new
 
 
 def written_as_is(new: Dataset) -> None:

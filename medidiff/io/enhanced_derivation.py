@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import elements
 from .derivation import MAPS, Derivation
 from .derived_header import DROPPED, SMOOTHING, code, copied, equip, identify, qualify, reference
 from .encoding import Image, map_window
@@ -110,10 +111,11 @@ def _copied_groups(
     source: Dataset, groups: Sequence[FrameGroups], keep_private: bool
 ) -> tuple[Dataset, list[Dataset]]:
     """Copies of the shared and of the per-frame groups, without private elements and old statistics."""
-    shared, own = deepcopy(groups[0].shared), [deepcopy(group.own) for group in groups]
+    shared, *own = (
+        elements.copied(item, keep_private=keep_private)
+        for item in (groups[0].shared, *(g.own for g in groups))
+    )
     for item in (shared, *own):
-        if not keep_private:
-            item.remove_private_tags()
         for sequence in (
             "UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence",
         ):  # fmt: skip

@@ -120,9 +120,9 @@ def _without_pixels(dataset: Dataset) -> Dataset:
     from pydicom.dataset import Dataset
 
     header = Dataset()
-    for element in dataset:
-        if element.tag != 0x7FE00010:
-            header.add(element)
+    for tag in dataset.keys():
+        if tag != 0x7FE00010:
+            header[tag] = dataset.get_item(tag)  # undecoded text stays so
     return header
 
 

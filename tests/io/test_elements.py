@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from dicom_enhanced import make_enhanced
 from dicom_series import make_series
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -53,6 +54,34 @@ def broken(folder: Path, charset: object, text: bytes, **knobs: object) -> Path:
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes().replace(stand_in.encode(), text))
     return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("charset", "text"), TEXTS)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_text_of_enhanced_images_keeps_its_bytes(
+    tmp_path: Path, derivation: Derivation, charset: object, text: bytes, syntax: str
+) -> None:
+    text += b" " * (len(text) % 2)
+    stand_in = "".join(chr(65 + k % 26) for k in range(len(text)))
+
+    def change(ds: Dataset) -> None:
+        ds.SpecificCharacterSet = charset
+        ds.PatientName = ds.Manufacturer = stand_in
+        for group in ds.PerFrameFunctionalGroupsSequence:
+            group.FrameContentSequence[0].FrameComments = stand_in
+
+    make_enhanced(tmp_path / "in.dcm", slices=2, syntax=syntax, change=change)
+    data = (tmp_path / "in.dcm").read_bytes()
+    (tmp_path / "in.dcm").write_bytes(data.replace(stand_in.encode(), text))
+    (item,) = discover([tmp_path / "in.dcm"]).items
+    written = write(read(item), tmp_path / "out", derivation=derivation)
+    with pydicom.config.disable_value_validation():
+        new = pydicom.dcmread(written.files[0])
+        assert raw(new, "PatientName") == text
+        assert raw(new.ContributingEquipmentSequence[0], "Manufacturer") == text
+        for group in new.PerFrameFunctionalGroupsSequence:
+            assert raw(group.FrameContentSequence[0], "FrameComments") == text
 
 
 def raw(ds: Dataset, keyword: str) -> bytes:
