@@ -53,7 +53,7 @@ class Reason(Enum):
     NO_SPACING = "no usable pixel spacing or matrix size"
     DUPLICATE = "the same image as another file"
     NO_PIXELS = "no pixel data"
-    TRUNCATED = "pixel data ends early"
+    TRUNCATED = "the file ends early"
     TRANSFER_SYNTAX = "a transfer syntax that cannot be decoded safely"
     COLOUR = "a colour image"
     PALETTE = "a palette-colour image"
