@@ -216,7 +216,7 @@ def test_a_damaged_slice_is_told_with_the_exit_code(run: Callable, tmp_path: Pat
     ran = run("denoise", source, "-o", tmp_path / "out", *NOISE)
     assert ran.code == 4
     assert len(list(Path(ran.lines[0]).iterdir())) == 3
-    assert "1 file: pixel data ends early" in ran.err
+    assert "1 file: the file ends early" in ran.err
 
 
 # Bad input: one sentence, the right exit code, no traceback, no partial file.
@@ -259,7 +259,7 @@ def test_an_rgb_image(run: Callable, tmp_path: Path) -> None:
 def test_a_truncated_dicom_file(run: Callable, tmp_path: Path) -> None:
     path = sorted(ct_series(tmp_path / "in", slices=1).iterdir())[0]
     path.write_bytes(path.read_bytes()[:-500])
-    assert "pixel data ends early" in refused(run, tmp_path, tmp_path / "in", 5)
+    assert "the file ends early" in refused(run, tmp_path, tmp_path / "in", 5)
 
 
 def test_a_series_without_positions(run: Callable, tmp_path: Path) -> None:
