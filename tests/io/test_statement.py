@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_enhanced import make_enhanced
 from dicom_series import make_series
 from pydicom.datadict import DicomDictionary, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
@@ -52,6 +53,7 @@ def table(title: str) -> dict[str, str]:
 
 
 CLASSIC = table("Attributes of every derived image")
+ENHANCED = table("Enhanced images")
 
 
 def maximal(modality: str) -> Dataset:
@@ -146,3 +148,70 @@ def test_what_is_written_into_a_file_is_in_the_table(tmp_path: Path, derivation:
                     intercept=0.0 if slope else None, bits_stored=12, signed=False, padding=0,
                 )  # fmt: skip
                 assert found <= set(CLASSIC), (suffix, modality, factor)
+
+
+def map_values(group: Dataset, k: int) -> None:
+    mapping = Dataset()
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 2.0, 1.0
+    mapping.add_new("RealWorldValueFirstValueMapped", "SS", 0)
+    mapping.add_new("RealWorldValueLastValueMapped", "SS", 100)
+    group.RealWorldValueMappingSequence = [mapping]
+    kept = Dataset()
+    kept.StationName, kept.ProtocolName = "ROOM", "x"
+    group.UnassignedPerFrameConvertedAttributesSequence = [kept]
+
+
+def enhanced_changes(
+    folder: Path, derivation: Derivation, suffix: str, factor: float, **knobs: object
+) -> tuple[set[str], set[str]]:
+    """Keywords that change at the root of an enhanced image, and functional groups that change."""
+
+    def concatenate(ds: Dataset) -> None:
+        ds.ConcatenationUID, ds.SOPInstanceUIDOfConcatenationSource = "1.2.3", "1.2.4"
+        ds.InConcatenationNumber, ds.InConcatenationTotalNumber, ds.ConcatenationFrameOffsetNumber = 1, 1, 0
+        ds.InstanceNumber = 5
+        del ds.PerFrameFunctionalGroupsSequence[-1].PlanePositionSequence  # a frame that is no slice
+        ds.SharedFunctionalGroupsSequence[0].UnassignedSharedConvertedAttributesSequence = [Dataset()]
+        ds.SharedFunctionalGroupsSequence[0].UnassignedSharedConvertedAttributesSequence[0].StationName = "X"
+        ds.IconImageSequence, ds.SourceImageEvidenceSequence = [Dataset()], [Dataset()]
+        ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = bytes(8), bytes(8)
+
+    make_enhanced(
+        folder / "in", slices=3, bits_stored=12, signed=False, change=concatenate, change_frame=map_values,
+        **knobs,
+    )  # fmt: skip
+    (item,) = discover([folder / "in"]).items
+    volume = read(item)
+    new = write(
+        volume.with_array(np.float32(factor) * volume.array),
+        folder / "out",
+        derivation=derivation,
+        suffix=suffix,
+    )
+    a, b = pydicom.dcmread(folder / "in"), pydicom.dcmread(new.files[0])
+    groups: set[str] = set()
+    for place in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for old, now in zip(a[place].value, b[place].value, strict=False):
+            groups |= set().union(*changes(old, now))
+    return set().union(*changes(a, b)), groups
+
+
+def test_enhanced_images_change_as_their_table_says(tmp_path: Path, derivation: Derivation) -> None:
+    roots: set[str] = set()
+    groups: set[str] = set()
+    runs = [
+        ("denoised", 0.5, "CT"),
+        ("denoised", 3.0, "CT"),
+        ("residual", 1.0, "MR"),
+        ("uncertainty", 1.0, "CT"),
+    ]
+    for k, (suffix, factor, modality) in enumerate(runs):
+        folder = tmp_path / str(k)
+        changed = enhanced_changes(folder, derivation, suffix, factor, modality=modality)
+        roots, groups = roots | changed[0], groups | changed[1]
+    assert roots <= {*CLASSIC, *ENHANCED}
+    assert groups <= set(ENHANCED)
+    never = set(ENHANCED) - roots - groups
+    assert never == {"PETFrameTypeSequence"}  # no enhanced PET here; see test_enhanced_writer
+    inside = {"DerivationDescription", "DerivationCodeSequence", "SourceImageSequence"}
+    assert not inside & roots
