@@ -10,6 +10,11 @@ from os import PathLike
 from typing import ClassVar
 
 
+def readable(path: str | PathLike[str]) -> str:
+    """A path for people: file names may hold control characters that a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in str(path))
+
+
 class MedidiffError(Exception):
     """Base of all errors that medidiff raises on purpose.
 
@@ -37,7 +42,7 @@ class MedidiffError(Exception):
         if code is not None:
             self.code = code
         self.what = what.rstrip(".")
-        self.where = None if where is None else str(where)
+        self.where = None if where is None else readable(where)
         self.received = received
         self.hint = hint
         super().__init__(str(self))

@@ -132,7 +132,7 @@ class ExportWriter:
             new = undo.enter_context(staged(final, folder=False, extension=".nii.gz", **options))
             text = undo.enter_context(staged(_sidecar(final), folder=False, **options))
             nib.save(image, new)
-            text.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def _write_itk(self) -> None:
         from .itk import save_image

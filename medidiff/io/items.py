@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from ..errors import readable
 from ..volume import Modality
 
 Kind = Literal["dicom", "nifti", "itk"]
@@ -162,7 +163,7 @@ class SeriesItem:
         z, y, x = self.shape
         size = f"{x}x{y}x{z}" if self.volumes == 1 else f"{x}x{y}x{z // self.volumes}x{self.volumes}"
         if self.kind != "dicom":
-            return f"{self.path.name} ({size})"
+            return f"{readable(self.path.name)} ({size})"
         number = "" if self.number is None else f" {self.number}"
         text = f" '{self.description}'" if self.description else ""
         stack = f" stack {self.part[0]} of {self.part[1]}" if self.part[1] > 1 else ""

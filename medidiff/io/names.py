@@ -24,8 +24,9 @@ def printable(text: object, limit: int = 64) -> str:
 
 
 def without_patient(text: str, *identity: object) -> str:
-    """The text with every word of a patient's name or identifier (three letters or more) taken out."""
-    words = {w for value in identity for w in re.split(r"[\W_]+", str(value or "")) if len(w) >= 3}
+    """The text without the words of a patient's name or identifier, from three letters on (two in CJK)."""
+    words = {w for value in identity for w in re.split(r"[\W_]+", str(value or ""))}
+    words = {w for w in words if len(w) >= (3 if w.isascii() else 2)}
     for word in sorted(words, key=len, reverse=True):
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", "", text, flags=re.IGNORECASE)
     return " ".join(text.split())
@@ -36,7 +37,7 @@ def safe(text: str, limit: int = 48) -> str:
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     part = re.sub(r"[^A-Za-z0-9.-]+", "_", ascii_text)
     part = re.sub(r"_{2,}", "_", part)[:limit].strip("._-")
-    return f"{part}_" if part.lower().split(".")[0] in RESERVED else part
+    return f"_{part}" if part.lower().split(".")[0] in RESERVED else part
 
 
 def safe_path(path: Path) -> Path:
@@ -49,19 +50,21 @@ def _safe_part(text: str) -> str:
     part = "".join(c if c.isprintable() and c not in FORBIDDEN else "_" for c in text)
     part = part.encode()[:MAX_PART].decode(errors="ignore").rstrip(" .")
     part = f"_{part[1:]}" if part.startswith(".") else part
-    return f"{part}_" if part.split(".")[0].strip().lower() in {"", *RESERVED} else part
+    return f"_{part}" if part.split(".")[0].strip().lower() in {"", *RESERVED} else part
 
 
 def output_name(path: Path, root: Path | None) -> str:
     """The output name of an image file: its stem, below the sub-folders of the input folder `root`."""
     folder = path.parent.relative_to(root) if root else Path()
-    return safe_path(folder / (image_stem(path) or "image")).as_posix()
+    return (safe_path(folder) / _safe_part(image_stem(path) or "image")).as_posix()
 
 
 def series_name(number: int | None, description: str, uid: str) -> str:
     """``<SeriesNumber>_<description>_<last 8 of UID>`` of the source series."""
     tail = re.sub(r"[^0-9A-Za-z]", "", uid)[-8:]
-    return "_".join(x for x in ("" if number is None else str(number), safe(description), tail) if x)
+    parts = ("" if number is None else str(number), safe(description), tail)
+    name = "_".join(part for part in parts if part)
+    return f"series{name}" if name.lower() in {"", *RESERVED} else name
 
 
 def image_stem(path: Path) -> str:
