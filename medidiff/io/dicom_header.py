@@ -73,7 +73,7 @@ def _cut_off(dataset: Dataset, extent: Extent) -> tuple[Reason, str] | None:
     """Told where an image of CT, MR or PET lacks what it must have because its file ends in the header."""
     sop_class = text(dataset, "SOPClassUID")
     if extent.size == 0 and (sop_class in CLASSIC or sop_class in ENHANCED) and not dataset.get("Rows"):
-        return Reason.TRUNCATED, "in the header"
+        return Reason.TRUNCATED, "the file ends in its header"
     return None
 
 

@@ -157,7 +157,7 @@ def _on_one_grid(a: Stack, b: Stack) -> bool:
 
 
 def _duplicate(first: SliceHeader, header: SliceHeader) -> Skipped:
-    twin = f"same SOP Instance UID as {first.path.parent.name}/{first.path.name}"
+    twin = f"same SOP Instance UID as a file in {first.path.parent.name or 'the folder'}"
     differs = (first.frame_number, first.position, first.rows, first.columns) != (
         header.frame_number, header.position, header.rows, header.columns,
     )  # fmt: skip
