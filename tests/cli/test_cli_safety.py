@@ -74,12 +74,13 @@ def test_a_planted_name_is_nowhere(run: Callable, tmp_path: Path) -> None:
             archive.write(file, file.relative_to(source))
     said = []
     for path in (source, tmp_path / "in.zip"):
+        out = tmp_path / f"out-{path.name}"
         for args in (
             ("inspect", path, "-v"), ("inspect", path, "--json", "--noise"),
             ("denoise", path, "-o", tmp_path / "dry", "--dry-run", "-v"),
-            ("denoise", path, "-o", tmp_path / f"out-{path.name}" / "1", "--sigma", "20", "--save-residual", "-v"),
-            ("denoise", path, "-o", tmp_path / f"out-{path.name}" / "2", "--strength", "0", "-f", "nifti", "-v"),
-            ("denoise", path, "-o", tmp_path / f"out-{path.name}" / "3", "--strength", "0", "-f", "nrrd",
+            ("denoise", path, "-o", out / "1", "--sigma", "20", "--save-residual", "-v"),
+            ("denoise", path, "-o", out / "2", "--strength", "0", "-f", "nifti", "-v"),
+            ("denoise", path, "-o", out / "3", "--strength", "0", "-f", "nrrd",
              "--progress", "jsonl"),
         ):  # fmt: skip
             ran = run(*args)

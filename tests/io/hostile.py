@@ -63,7 +63,7 @@ def claiming(data: bytes, rows: int, columns: int, components: int = 1) -> bytes
 
 
 def deflate_bomb(folder: Path) -> bytes:
-    """A deflated slice with 4 GB of zeros in 4 MB (PS3.5 A.5)."""
+    """A deflated slice with 1.3 GB of zeros in 1.3 MB (PS3.5 A.5)."""
 
     def deflated(dataset: pydicom.Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -76,7 +76,7 @@ def deflate_bomb(folder: Path) -> bytes:
     stream = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     start = stream.compress(head) + stream.flush(zlib.Z_FULL_FLUSH)
     block = stream.compress(BLOCK) + stream.flush(zlib.Z_FULL_FLUSH)
-    return packed[:meta] + start + block * 64 + stream.flush()
+    return packed[:meta] + start + block * 20 + stream.flush()
 
 
 def nifti(shape: tuple[int, ...], *, kind: type = nib.Nifti1Header, **fields: object) -> bytes:
@@ -114,7 +114,7 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
         )
     yield "PACKING_BOMB deflated", deflate_bomb(folder)
     zeros = gzip.compress(BLOCK)
-    yield "PACKING_BOMB dicom gz", gzip.compress(long_pixels(dicom(folder, largest))) + zeros * 64
+    yield "PACKING_BOMB dicom gz", gzip.compress(long_pixels(dicom(folder, largest))) + zeros * 20
     yield "TRUNCATED 30000", nifti((30000, 30000, 30000))
     yield "TRUNCATED 2^63", nifti((2**21, 2**21, 2**21 + 1), kind=nib.Nifti2Header)
     yield "TRUNCATED 30000 gz", gzip.compress(nifti((30000, 30000, 30000)))
