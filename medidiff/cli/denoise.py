@@ -155,12 +155,13 @@ def _searching(
 def _tell_skipped(plan: Any, out: Any, verbose: bool) -> None:
     """What is not an image, in counts; with -v each file."""
     from medidiff.batch import skip_groups
+    from medidiff.errors import readable
 
     for reason, detail, paths in skip_groups(plan.discovery.skipped):
         sentence = f"{reason.value} ({detail})" if detail else reason.value
         if verbose:
             for path in paths:
-                out.say(f"skipped: {path}: {sentence}")
+                out.say(f"skipped: {readable(path)}: {sentence}")
         else:
             out.say(f"skipped: {len(paths)} {'file' if len(paths) == 1 else 'files'}: {sentence}")
 

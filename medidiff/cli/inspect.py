@@ -180,6 +180,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
 
 
 def _print_skipped(discovery: Discovery, quiet: bool, verbose: bool) -> None:
+    from medidiff.errors import readable
+
     if quiet:
         return
     for group in _skipped(discovery):
@@ -187,4 +189,5 @@ def _print_skipped(discovery: Discovery, quiet: bool, verbose: bool) -> None:
         paths = group["paths"] if verbose else group["paths"][:MAX_PATHS]
         more = ", ..." if len(paths) < group["files"] else ""
         files = "file" if group["files"] == 1 else "files"
-        click.echo(f"skipped: {group['files']} {files}: {group['reason']}{detail}: {', '.join(paths)}{more}")
+        shown = readable(", ".join(paths))
+        click.echo(f"skipped: {group['files']} {files}: {group['reason']}{detail}: {shown}{more}")

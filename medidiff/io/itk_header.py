@@ -19,7 +19,7 @@ from ..volume import Modality
 from . import grid
 from .formats import head_of, is_packed, open_image
 from .items import Reason, SeriesItem
-from .names import image_stem, output_name
+from .names import image_stem, output_name, printable
 from .streams import DEFLATE_RATIO, PIECE, most_unpacked
 
 ORTHOGONAL = 1e-4
@@ -142,7 +142,7 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         kind="itk",
         files=(path,),
         modality=told or grid.modality_from_name(path),
-        description=image_stem(path),
+        description=printable(image_stem(path)),
         name=output_name(path, root),
         shape=(shape[z], shape[y], shape[x]),
         spacing=(spacing[z], spacing[y], spacing[x]),

@@ -26,7 +26,7 @@ from .bids import dataset_of, read_sidecar
 from .derivation import MAPS, Derivation
 from .formats import exists, is_packed, open_image, stored_size
 from .items import Reason, SeriesItem
-from .names import image_stem, output_name
+from .names import image_stem, output_name, printable
 from .streams import DEFLATE_RATIO, most_unpacked
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -120,7 +120,7 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         kind="nifti",
         files=(path,),
         modality=_modality(path),
-        description=image_stem(path),
+        description=printable(image_stem(path)),
         name=output_name(path, root),
         shape=((x, y, z)[k] * volumes, (x, y, z)[j], (x, y, z)[i]),
         spacing=(size[k], size[j], size[i]),

@@ -79,7 +79,7 @@ def views(report: Mapping[str, Any], images: Images) -> dict[str, bytes]:
     from medidiff.report.page import run_page
     from medidiff.report.table import table
 
-    return {CSV: table(report).encode(), HTML: run_page(report, images).encode()}
+    return {CSV: _bytes(table(report)), HTML: _bytes(run_page(report, images))}
 
 
 def put(path: Path, content: bytes) -> Path:
@@ -95,7 +95,12 @@ def put(path: Path, content: bytes) -> Path:
 
 def as_json(report: Mapping[str, Any]) -> bytes:
     """The text of a report.json."""
-    return (json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(report, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8, with question marks for file names that are no text."""
+    return text.encode(errors="replace")
 
 
 def read(path: Path) -> tuple[dict[str, Any], Images]:

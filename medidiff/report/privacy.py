@@ -88,7 +88,8 @@ class Names:
 
 def hashed(text: str) -> str:
     """A short name for a path or UID: the same each time, and no way back."""
-    return sha256((os.path.abspath(text) if os.sep in text else text).encode()).hexdigest()[:DIGITS]
+    name = os.path.abspath(text) if os.sep in text else text
+    return sha256(name.encode(errors="surrogatepass")).hexdigest()[:DIGITS]
 
 
 def _forms(paths: Iterable[Path]) -> list[str]:

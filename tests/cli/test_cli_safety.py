@@ -102,6 +102,23 @@ def test_a_planted_name_is_nowhere(run: Callable, tmp_path: Path) -> None:
             assert not [w for w in WORDS if w.lower().encode() in data.lower()], relative
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+def test_file_names_that_are_no_text(run: Callable, tmp_path: Path) -> None:
+    """A scan is denoised whatever its name, and its name does no harm on the way."""
+    (tmp_path / "in").mkdir()
+    values = np.random.default_rng(0).normal(100, 5, (16, 16, 4)).astype(np.float32)
+    data = nib.Nifti1Image(values, np.eye(4)).to_bytes()
+    for name in (b"latin-\xfc.nii", b"\x1b[2Jclear.nii", b"new\nline.nii", "läuft 你好.nii".encode()):
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path / "in"), name))).write_bytes(data)
+    Path(os.fsdecode(os.path.join(os.fsencode(tmp_path / "in"), b"\xff.txt"))).write_text("x")
+    for args in (("inspect",), ("inspect", "--json"), ("denoise", "-o", tmp_path / "out", "--strength", "0")):
+        ran = run(args[0], tmp_path / "in", *args[1:])
+        assert ran.code == 0, ran.err
+        assert "Traceback" not in ran.err
+        assert "\x1b" not in ran.out + ran.err
+    assert len(list((tmp_path / "out").glob("*_desc-denoised.nii"))) == 4
+
+
 def content(path: Path) -> str:
     """A checksum over names, times and bytes of all that lies at a path."""
     digest = hashlib.sha256()
