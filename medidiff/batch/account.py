@@ -73,10 +73,11 @@ class Outcome:
         """
         item = self.item
         paths = (*item.files, item.path)
+        place = names.path(item.path)
         uid = item.series_uid
         patient = pseudonym(item.files[0]) if item.kind == "dicom" and self.study else None
         return {
-            "input": names.path(item.path),
+            "input": place,
             "label": item.label,
             "kind": item.kind,
             "modality": item.modality,
@@ -87,7 +88,7 @@ class Outcome:
             "shape_zyx": list(item.shape),
             "spacing_zyx_mm": list(item.spacing),
             "status": self.status,
-            "reason": names.text(self.reason, paths),
+            "reason": names.text(self.reason, paths).removeprefix(f"{place}: "),
             "code": self.code,
             "outputs": {k: names.path(v) for k, v in (self.outputs or {}).items()},
             "model": self.model,

@@ -13,7 +13,7 @@ from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.residual import PATCH_PX, ResidualTest
 from medidiff.report.measure import Measure, of_slices
-from medidiff.report.pictures import DIFFERENCE_SDS, choose, take
+from medidiff.report.pictures import DIFFERENCE_SDS, choose, standard_window, take
 from medidiff.report.study import Study
 from medidiff.volume import Volume
 
@@ -43,6 +43,7 @@ def alone(number: int, scan: Volume, result: Result, wanted: Sequence[int] = ())
     limit = DIFFERENCE_SDS * (found.before.sigma or result.sigma or 1.0)
     picture, images = take(
         number, chosen, volumes, scan, {"difference": ("noisy", "denoised")}, limit,
+        window=standard_window(result.volume.array[[c.index for c in chosen]], scan.unit),
         marks=_marks(found.residual),
     )  # fmt: skip
     picture["rank"] = rank

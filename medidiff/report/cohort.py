@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
+from medidiff.evaluation.bootstrap import bootstrap, paired
 
 FENCE = 1.5
 """Outliers lie more than so many interquartile ranges beyond the quartiles (Tukey 1977)."""
@@ -38,14 +38,14 @@ class Group:
         measure: of the first series: key, title, unit, spec and protocol.
         rows: indices of the series.
         values: one for each.
-        per_slice: the values slice by slice; the value itself where there are none.
+        per_slice: the values slice by slice; None where the value is not their mean.
     """
 
     arm: str
     measure: Mapping[str, Any]
     rows: list[int]
     values: list[float]
-    per_slice: list[list[float]]
+    per_slice: list[list[float] | None]
 
 
 def cohort(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _groups(rows: Rows) -> list[Group]:
                 group = groups.setdefault(key, Group(arm["name"], m, [], [], []))
                 group.rows.append(k)
                 group.values.append(m["value"])
-                group.per_slice.append([v for v in m["per_slice"] if v is not None] or [m["value"]])
+                group.per_slice.append(_slices(m))
     return list(groups.values())
 
 
@@ -133,8 +133,8 @@ def _distribution(group: Group, rows: Rows, rng: np.random.Generator) -> dict[st
         "spec": m["spec"],
         "modality": rows[group.rows[0]]["modality"],
         "protocol": m["protocol"],
-        "mean": bootstrap(_by_patient(group, rows), rng).as_dict(),
-        "pooled": bootstrap(_by_patient(group, rows), rng, pooled=True).as_dict(),
+        "mean": bootstrap(_by_patient(group.rows, [[v] for v in group.values], rows), rng).as_dict(),
+        "pooled": _pooled(group, rows, rng),
         "least": float(values.min()),
         "lower_quartile": low,
         "median": middle,
@@ -155,7 +155,10 @@ def _differences(groups: Sequence[Group], rows: Rows, rng: np.random.Generator) 
         shared = [k for k in first.rows if k in second.rows]
         if first.arm == second.arm or a["key"] != b["key"] or a["protocol"] != b["protocol"] or not shared:
             continue
-        interval: Interval = paired(_by_patient(second, rows, shared), _by_patient(first, rows, shared), rng)
+        values = [
+            _by_patient(shared, [[g.values[g.rows.index(k)]] for k in shared], rows) for g in (second, first)
+        ]
+        interval = paired(values[0], values[1], rng)
         found.append(
             {
                 "first": second.arm,
@@ -171,10 +174,25 @@ def _differences(groups: Sequence[Group], rows: Rows, rng: np.random.Generator) 
     return found
 
 
-def _by_patient(group: Group, rows: Rows, only: Sequence[int] | None = None) -> dict[str, list[float]]:
-    """The values slice by slice, by patient."""
+def _slices(m: Mapping[str, Any]) -> list[float] | None:
+    """The values slice by slice, where the figure is their mean."""
+    known = [v for v in m["per_slice"] if v is not None]
+    return known if known and np.isclose(np.mean(known), m["value"], rtol=1e-9) else None
+
+
+def _pooled(group: Group, rows: Rows, rng: np.random.Generator) -> dict[str, Any] | None:
+    """The mean over all slices; None where the figure is not a mean over slices."""
+    slices = [values for values in group.per_slice if values is not None]
+    if len(slices) < len(group.rows):
+        return None
+    return bootstrap(_by_patient(group.rows, slices, rows), rng, pooled=True).as_dict()
+
+
+def _by_patient(
+    which: Sequence[int], values: Sequence[Sequence[float]], rows: Rows
+) -> dict[str, list[float]]:
+    """Values of some series, by patient."""
     found: dict[str, list[float]] = {}
-    for row, values in zip(group.rows, group.per_slice, strict=True):
-        if only is None or row in only:
-            found.setdefault(rows[row]["patient"], []).extend(values)
+    for row, mine in zip(which, values, strict=True):
+        found.setdefault(rows[row]["patient"], []).extend(mine)
     return found

@@ -54,10 +54,15 @@ def _parts(root: Node) -> list[dict[str, Any]]:
             "title": f"{modality}, {arm}",
             "groups": groups,
             "plots": [_plot(plain(root), plain(g)) for g in groups if len(plain(g)["values"]) > 1],
-            "intervals": f"In brackets: {plain(groups[0])['mean']['text']}.",
+            "intervals": _intervals(plain(groups[0])["mean"]),
         }
         for k, ((modality, arm), groups) in enumerate(arms.items(), start=1)
     ]
+
+
+def _intervals(mean: Mapping[str, Any]) -> str:
+    """What stands in brackets behind a mean."""
+    return sentence(mean["text"] if mean["low"] is None else f"in brackets: {mean['text']}")
 
 
 def _plot(report: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:

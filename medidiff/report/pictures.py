@@ -20,6 +20,9 @@ Steps = NDArray[np.int16]
 Images = dict[str, Steps]
 """Slice pictures by key, ``series/slice/layer``."""
 
+ABDOMEN_WINDOW, LUNG_WINDOW = (50.0, 400.0), (-600.0, 1500.0)
+LUNG, SOFT, LUNG_SHARE = (-950.0, -600.0), (-200.0, 200.0), 0.25
+
 MR_STEPS = 4000
 """Steps between 0 and the 99.9th percentile of an image that is not in HU."""
 SD_STEPS = 250
@@ -44,6 +47,19 @@ class Chosen:
 
     index: int
     why: tuple[str, ...]
+
+
+def standard_window(image: FloatArray, unit: str) -> tuple[float, float] | None:
+    """Centre and width in which CT slices are shown first: lung where there is much of it, else abdomen.
+
+    Args:
+        image: slices with little noise.
+        unit: theirs; None is returned for anything but HU.
+    """
+    if unit != "HU":
+        return None
+    lung, soft = (np.count_nonzero((image > low) & (image < high)) for low, high in (LUNG, SOFT))
+    return LUNG_WINDOW if lung > LUNG_SHARE * (lung + soft) else ABDOMEN_WINDOW
 
 
 def choose(
@@ -172,8 +188,8 @@ def _windows(like: Volume, top: float, standard: tuple[float, float] | None) -> 
     """The presets, the standard one first."""
     if like.unit == "HU":
         presets = [
-            ("Abdomen", 50.0, 400.0),
-            ("Lung", -600.0, 1500.0),
+            ("Abdomen", *ABDOMEN_WINDOW),
+            ("Lung", *LUNG_WINDOW),
             ("Bone", 500.0, 2000.0),
             ("Brain", 40.0, 80.0),
         ]

@@ -12,7 +12,7 @@ import pytest
 
 from medidiff.report.encode import grey, packed, png
 from medidiff.report.orientation import Orientation
-from medidiff.report.pictures import choose, take, values
+from medidiff.report.pictures import choose, standard_window, take, values
 from medidiff.volume import Volume
 
 
@@ -141,3 +141,12 @@ def test_pictures_are_png_in_the_window() -> None:
     coloured = image_module.open(io.BytesIO(base64.b64decode(png(shown, colour=True).split(",")[1])))
     assert coloured.convert("RGB").getpixel((1, 1)) == (0xFC, 0xFF, 0xA4)
     assert image_module.open(io.BytesIO(base64.b64decode(png(shown, width=1).split(",")[1]))).width == 1
+
+
+def test_a_chest_is_shown_in_the_lung_window() -> None:
+    chest = np.full((1, 64, 64), -1000.0, np.float32)
+    chest[:, 8:56, 8:56] = 40.0
+    assert standard_window(chest, "HU") == (50.0, 400.0)
+    chest[:, 16:40, 16:48] = -800.0
+    assert standard_window(chest, "HU") == (-600.0, 1500.0)
+    assert standard_window(chest, "a.u.") is None

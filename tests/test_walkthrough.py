@@ -1,0 +1,39 @@
+"""The notebook in docs/ runs from top to bottom, and says what its text promises."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).resolve().parents[1] / "docs" / "walkthrough.ipynb"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # those of Jupyter's own libraries
+def test_the_walkthrough_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+    nbformat = pytest.importorskip("nbformat")
+    path = os.pathsep.join([str(NOTEBOOK.parents[1]), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    client = nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
+    )
+    client.execute()
+    outputs = [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+    text = "".join(o.get("text", "") for o in outputs)
+    assert "(12, 384, 384) HU" in text
+    psnr = {name: float(value) for name, value in re.findall(r"^(\w+) +PSNR +([\d.]+)", text, re.MULTILINE)}
+    assert psnr["mean"] > psnr["scan"] + 8
+    assert psnr["natural"] > psnr["scan"] + 8
+    covered = re.search(r"covers ([\d.]+)%", text)
+    assert covered is not None
+    assert 85 < float(covered[1]) < 97
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 1
