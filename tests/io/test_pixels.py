@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +18,13 @@ from hypothesis.extra.numpy import arrays
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -69,6 +73,44 @@ def test_lossless_copies_of_one_scan(io_data: Path) -> None:
     assert np.ptp(volumes[0]) > 0
     for name, volume in zip(names, volumes, strict=True):
         np.testing.assert_array_equal(volume, volumes[0], err_msg=name)
+
+
+def _smooth(bits: int) -> np.ndarray:
+    y, x = np.mgrid[:64, :48]
+    values = (2**bits - 1) * (0.5 + 0.4 * np.sin(x / 9.0) * np.cos(y / 7.0))
+    return values.astype(np.uint16)[None]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "options", "bits"),
+    [
+        (JPEGLSNearLossless, {"jls_error": 3}, 12),
+        (JPEG2000, {"j2k_cr": [8.0]}, 12),
+        ("1.2.840.10008.1.2.4.57", "+el", 12),
+        ("1.2.840.10008.1.2.4.70", "+e1", 16),
+        ("1.2.840.10008.1.2.4.50", "+eb", 8),
+    ],
+)
+def test_other_encodings_agree_with_a_second_decoder(
+    tmp_path: Path, syntax: str, options: dict[str, object] | str, bits: int
+) -> None:
+    """Decoders may differ by 1 in a lossy image."""
+    source, path = tmp_path / "in" / "IM000.dcm", tmp_path / "packed.dcm"
+    stored = make_series(source.parent, slices=1, stored=_smooth(bits), bits_stored=bits, signed=False)
+    if isinstance(options, str):
+        if shutil.which("dcmcjpeg") is None:
+            pytest.skip("dcmcjpeg is not installed (Debian package dcmtk)")
+        subprocess.run(["dcmcjpeg", options, "+un", source, path], check=True, capture_output=True)
+    else:
+        ds = pydicom.dcmread(source)
+        ds.compress(syntax, generate_instance_uid=False, **options)
+        ds.save_as(path)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == syntax
+    (item,) = discover([path]).items
+    found = read(item).array
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32)
+    np.testing.assert_allclose(found, image, atol=0 if syntax.endswith(("57", "70")) else 1)
+    assert np.abs(found - stored).max() <= 2**bits / 50
 
 
 @pytest.mark.parametrize("folder", ["train/crlm_ct_1004", "train/lung_fused_01_0001", "val/tcga_luad_lusc"])
