@@ -72,9 +72,11 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
 def _cut_off(dataset: Dataset, extent: Extent) -> tuple[Reason, str] | None:
     """Told where an image of CT, MR or PET lacks what it must have because its file ends in the header."""
     sop_class = text(dataset, "SOPClassUID")
-    if extent.size == 0 and (sop_class in CLASSIC or sop_class in ENHANCED) and not dataset.get("Rows"):
-        return Reason.TRUNCATED, "the file ends in its header"
-    return None
+    if extent.size != 0 or dataset.get("Rows") or not (sop_class in CLASSIC or sop_class in ENHANCED):
+        return None
+    if text(dataset, "SOPInstanceUID") and text(dataset, "SeriesInstanceUID"):
+        return Reason.NO_PIXELS, "nor Rows (0028,0010)"
+    return Reason.TRUNCATED, "the file ends in its header"
 
 
 def _tags() -> list[Any]:

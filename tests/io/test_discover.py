@@ -39,6 +39,17 @@ def test_every_file_of_pydicom_is_accounted_for() -> None:
     found = discover([folder])
     assert accounted(found) == sorted(p for p in folder.rglob("*") if p.is_file())
     assert {Reason.DICOMDIR, Reason.LOCALIZER, Reason.COLOUR} <= {s.reason for s in found.skipped}
+    bare = {s.reason for s in found.skipped if "TINY_ALPHA" in s.path.parts and s.path.name.startswith("IM")}
+    assert bare == {Reason.NO_PIXELS}
+
+
+def test_a_file_that_is_cut_off_in_its_header(tmp_path: Path) -> None:
+    make_series(tmp_path, slices=1)
+    data = (tmp_path / "IM000.dcm").read_bytes()
+    for end in (b"\x08\x00\x18\x00UI", b"\x28\x00\x10\x00US", b"\xe0\x7f\x10\x00"):
+        (tmp_path / f"{end[0]}").write_bytes(data[: data.index(end) + 3])
+    reasons = {s.path.name: s.reason for s in discover([tmp_path]).skipped}
+    assert reasons == {"8": Reason.TRUNCATED, "40": Reason.NO_PIXELS, "224": Reason.NO_PIXELS}
 
 
 def test_thirteen_hundred_files_take_seconds(shared_data: Path) -> None:
