@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,8 @@ def main() -> None:
     parser.add_argument("--case", action="append", help="only this case; prints instead of writing")
     parser.add_argument("-o", "--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
+    if shutil.which(options.peers) is None:
+        parser.error(f"--peers is no program. Received: {options.peers}")
     base, label = load(options.data)
     tools, missing = versions(options.peers)
     for name in missing:
