@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,20 +22,27 @@ from medidiff.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from medidiff.evaluation import Region
-    from medidiff.evaluation.uncertainty import Reliability
-    from medidiff.io import SeriesItem
-    from medidiff.report import ArmFigures, Names
-    from medidiff.volume import Volume
+    from medidiff.batch.judging import Judged, Measures
+    from medidiff.report import Names
+
+Tests = tuple[tuple[str | None, Path], ...]
+SEED = 20240
+"""Of the bootstrap."""
 
 
 @click.command(cls=HelpfulCommand, short_help="Compare scans with a reference.")
 @click.option(
-    "--reference", type=INPUT, default=None, show_default="none", help="The clean or full-dose scan."
-)
+    "--reference", type=INPUT, default=None, show_default="none",
+    help="The clean or full-dose scan, or a folder of several.",
+)  # fmt: skip
+@click.option(
+    "--scan", type=INPUT, default=None, show_default="none",
+    help="The noisy scan that the tests were made from: what changed, with or without a reference.",
+)  # fmt: skip
 @click.option(
     "--test", "tests", multiple=True, type=TestType(), show_default="none", metavar="[NAME=]PATH",
-    help="A scan to judge, such as the noisy and the denoised one; may be given several times.",
+    help="A scan to judge, such as the noisy and the denoised one, or a folder with one for each reference; "
+    "may be given several times.",
 )  # fmt: skip
 @click.option(
     "--uncertainty", type=INPUT, default=None, show_default="none",
@@ -47,9 +54,9 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--mask", type=INPUT, default=None, show_default="none",
-    help="An image on the reference's grid: only its pixels other than 0 count.",
+    help="An image on the scan's grid: only its pixels other than 0 count.",
 )  # fmt: skip
-@click.option("--body", is_flag=True, help="Only the body counts, found in the reference.")
+@click.option("--body", is_flag=True, help="Only the body counts (with --scan it always does).")
 @click.option(
     "--window", default=None, show_default="abdomen for CT, none for MR",
     metavar="abdomen|chest|neuro|C,W|none", help="Display window in which PSNR and SSIM are computed.",
@@ -77,7 +84,8 @@ if TYPE_CHECKING:
 @talk_options
 def command(
     reference: Path | None,
-    tests: tuple[tuple[str | None, Path], ...],
+    scan: Path | None,
+    tests: Tests,
     json_file: Path | None,
     report_dir: Path | None,
     cohort: Path | None,
@@ -89,154 +97,171 @@ def command(
 ) -> int:
     """Compare scans with a reference: PSNR, SSIM, RMSE, VIF, HaarPSI, and for CT the HU bias by tissue.
 
-    Figures of different protocols must not be compared, so the protocol is printed with them.
+    Figures of different protocols must not be compared, so the protocol is printed with them. Given folders
+    of several scans, means have a bootstrap confidence interval over the patients, and so have the
+    differences between the tests. Where there is no reference, --scan says what a denoiser changed.
 
     \b
     medidiff evaluate --reference clean/ --test noisy/ --test out/4_Abdomen_12345678
     medidiff evaluate --reference clean/ --test noisy=a/ --test denoised=b/ --report reports/patient1
+    medidiff evaluate --scan noisy/ --test out/4_Abdomen_12345678
     medidiff evaluate --cohort reports/
     """
     from medidiff import report
-    from medidiff.batch.planning import find_one
-    from medidiff.cli.evaluation_table import print_table
+    from medidiff.batch.judging import Measures
     from medidiff.cli.report import make_cohort
     from medidiff.errors import UsageError
-    from medidiff.io import read
 
     if cohort is not None:
         return make_cohort([cohort], cohort, identify=identify, quiet=quiet)
-    if reference is None or not tests:
-        raise UsageError("Please specify --reference and at least one --test, or --cohort")
+    if (reference is None and scan is None) or not tests:
+        raise UsageError("Please specify --reference or --scan and at least one --test, or --cohort")
+    if report_dir is not None and reference is None:
+        raise UsageError(
+            "--report needs --reference", hint="medidiff denoise --report makes a report without one."
+        )
     to_stdout = str(json_file) == "-"
     if json_file is not None and not to_stdout:
         report.check(json_file)
     if report_dir is not None:
         report.check(report_dir / report.JSON)
-    started, clock = datetime.now(timezone.utc), time.monotonic()
-    item = find_one(reference, "The reference")
-    truth = _taken(read(item), options["modality"])
-    arms = _arms(truth, tests, **options)
+    measures = Measures(scan=scan, **options)
+    content: dict[str, Any] = {"tool": "medidiff"}
+    if reference is not None:
+        names = report.Names([reference, *(p for _, p in tests)], report_dir or Path(), identify=identify)
+        page = None if report_dir is None else _Page(report_dir, names, slices)
+        content |= _against(reference, tests, measures, page, silent=to_stdout)
+        if page is not None:
+            page.write(quiet=quiet)
+    if scan is not None:
+        content |= _alone(scan, tests, measures, silent=to_stdout)
+    text = json.dumps(content, indent=2) + "\n"
+    if to_stdout:
+        click.echo(text, nl=False)
+    elif json_file is not None:
+        report.put(json_file, text.encode())
+    return 0
+
+
+def _against(
+    reference: Path, tests: Tests, measures: Measures, page: _Page | None, *, silent: bool
+) -> dict[str, Any]:
+    """Figures against a reference or several: onto the terminal, onto the page, and as plain values."""
+    import numpy as np
+
+    from medidiff.batch.judging import arms_of, judge
+    from medidiff.batch.pairing import pairs_of
+    from medidiff.cli.evaluation_table import print_cohort, print_table
+    from medidiff.errors import UsageError
+    from medidiff.evaluation import cohort
+
+    names, paths = _names(tests), [path for _, path in tests]
+    pairs = pairs_of(reference, paths)
+    if len(pairs) > 1 and any((measures.mask, measures.uncertainty, measures.scan)):
+        raise UsageError(
+            "--scan, --mask and --uncertainty go with one reference scan",
+            received=f"{len(pairs)} reference scans",
+        )
+    cases = []
+    for pair in pairs:
+        judged = judge(pair, names, measures)
+        if page is not None:
+            page.add(judged)
+        if len(pairs) == 1:
+            if not silent:
+                print_table(reference, judged.arms, judged.removed)
+            return _single(reference, paths, judged)
+        cases.append(judged.without_pixels())
+    found = cohort(arms_of(cases, names), np.random.default_rng(SEED))
+    if not silent:
+        print_cohort(reference, found, cases)
+    return {
+        "reference": str(reference),
+        "protocol": found.protocol_text,
+        "tests": [{"path": str(path), "name": name} for name, path in zip(names, paths, strict=True)],
+        "scans": [case.as_dict() for case in cases],
+        "cohort": found.as_dict(),
+    }
+
+
+def _single(reference: Path, paths: Sequence[Path], judged: Judged) -> dict[str, Any]:
+    """The figures of one reference as plain values."""
+    arms = judged.arms
     content: dict[str, Any] = {
-        "tool": "medidiff",
         "reference": str(reference),
         "protocol": str(arms[0].comparison.protocol),
         "tests": [
             {"path": str(path), "name": arm.name, **arm.comparison.as_dict()}
-            for (_, path), arm in zip(tests, arms, strict=True)
+            for path, arm in zip(paths, arms, strict=True)
         ],
     }
+    for test, removed in zip(content["tests"], judged.removed, strict=False):
+        test["removed_noise"] = removed.as_dict()
     if arms[-1].reliability is not None:
         content["uncertainty"] = arms[-1].reliability.as_dict()
-    text = json.dumps(content, indent=2) + "\n"
-    if to_stdout:
-        click.echo(text, nl=False)
-    else:
-        print_table(reference, arms)
-    if json_file is not None and not to_stdout:
-        report.put(json_file, text.encode())
-    if report_dir is not None:
-        inputs = [reference, *(path for _, path in tests)]
-        names = report.Names(inputs, report_dir, identify=identify)
-        study = report.against(1, truth, arms, slices)
-        series = {**_about(item, names), **study.content}
-        for (_, path), arm in zip(tests, series["arms"], strict=True):
-            arm["input"] = names.path(path)
-        head = report.head("evaluation", started, time.monotonic() - clock, command_line(), names)
-        whole = {**head, "models": [], "engines": [], "series": [series], "skipped_files": []}
-        made = report.write(report_dir, whole, study.images, overwrite=False, page=True)
-        if not quiet:
-            click.echo(f"medidiff: report: {made[-1]}", err=True)
-    return 0
+    return content
 
 
-def _arms(
-    truth: Volume,
-    tests: tuple[tuple[str | None, Path], ...],
-    *,
-    uncertainty: Path | None,
-    reference_sd: float,
-    mask: Path | None,
-    body: bool,
-    window: str | None,
-    data_range: float | None,
-    modality: str,
-) -> list[ArmFigures]:
-    """Every test scan with its figures."""
-    from medidiff.batch.planning import read_one
-    from medidiff.cli.messages import located
-    from medidiff.errors import GeometryError
-    from medidiff.evaluation import Protocol, compare
-    from medidiff.report import ArmFigures
+def _alone(scan: Path, tests: Tests, measures: Measures, *, silent: bool) -> dict[str, Any]:
+    """What changed from the scan to each test: onto the terminal, and as plain values."""
+    from medidiff.batch.judging import judge_alone
+    from medidiff.cli.evaluation_table import print_changes
 
-    protocol = Protocol.for_volume(truth, window, data_range)
-    region = _region(truth, mask, body=body)
-    names = _names(tests)
-    arms: list[ArmFigures] = []
-    for name, (_, path) in zip(names, tests, strict=True):
-        volume = _taken(read_one(path, "The test scan"), modality)
-        try:
-            arms.append(ArmFigures(name, volume, compare(truth, volume, protocol, region)))
-        except GeometryError as error:
-            raise located(error, path) from None
-    if uncertainty is not None:
-        arms[-1] = replace(
-            arms[-1], reliability=_reliability(truth, arms[-1], uncertainty, reference_sd, region)
-        )
-    return arms
-
-
-def _region(truth: Volume, mask: Path | None, *, body: bool) -> Region | None:
-    """The pixels that count; None for all."""
-    from medidiff.batch.planning import read_one
-    from medidiff.evaluation import body as body_of
-    from medidiff.evaluation import check_same_grid, region_of
-
-    found = body_of(truth) if body else None
-    if mask is None:
-        return found
-    image = read_one(mask, "The mask")
-    check_same_grid(truth, image)
-    marked = region_of(image, mask.name)
-    return marked if found is None else found & marked
-
-
-def _reliability(
-    truth: Volume, arm: ArmFigures, uncertainty: Path, reference_sd: float, region: Region | None
-) -> Reliability:
-    """How often the stated uncertainty of an arm covers its error."""
-    from medidiff.batch.planning import read_one
-    from medidiff.evaluation import check_same_grid
-    from medidiff.evaluation.uncertainty import reliability
-
-    sd = read_one(uncertainty, "The uncertainty")
-    check_same_grid(truth, sd)
-    inside = None if region is None else region.inside
-    text = "" if region is None else region.text
-    return reliability(
-        truth.array, arm.volume.array, sd.array, inside, reference_sd, truth.unit, text
-    )  # fmt: skip
-
-
-def _about(item: SeriesItem, names: Names) -> dict[str, Any]:
-    """What the report says about the reference itself."""
-    from medidiff.report import identity, pseudonym
-
-    dicom = item.kind == "dicom"
+    names, paths = _names(tests), [path for _, path in tests]
+    found = list(zip(names, judge_alone(scan, paths, measures), strict=True))
+    if not silent:
+        print_changes(scan, found)
     return {
-        "label": item.label,
-        "input": names.path(item.path),
-        "patient": pseudonym(item.files[0]) if dicom else None,
-        **({"identity": identity(item.files[0])} if dicom and names.identify else {}),
+        "scan": str(scan),
+        "changes": [
+            {"path": str(path), "name": name, **changes.as_dict()}
+            for path, (name, changes) in zip(paths, found, strict=True)
+        ],
     }
 
 
-def _taken(volume: Volume, modality: str) -> Volume:
-    from medidiff.batch.planning import taken_as
+class _Page:
+    """The report, one reference after the other."""
 
-    return volume if modality == "auto" else taken_as(volume, "CT" if modality == "ct" else "MR")
+    def __init__(self, folder: Path, names: Names, slices: tuple[int, ...]) -> None:
+        self.folder, self.names, self.slices = folder, names, slices
+        self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
+        self.series: list[dict[str, Any]] = []
+        self.images: Any = {}
+
+    def add(self, judged: Judged) -> None:
+        """One reference and what was compared with it."""
+        from medidiff import report
+
+        item = judged.pair.reference
+        study = report.against(len(self.series) + 1, judged.truth, judged.arms, self.slices)
+        series = {
+            "label": item.label,
+            "input": self.names.path(item.path),
+            "patient": judged.patient,
+            **study.content,
+        }
+        if item.kind == "dicom" and self.names.identify:
+            series["identity"] = report.identity(item.files[0])
+        tested = [test for test in judged.pair.tests if test is not None]
+        for test, arm in zip(tested, series["arms"], strict=True):
+            arm["input"] = self.names.path(test.path)
+        self.series.append(series)
+        self.images |= study.images
+
+    def write(self, *, quiet: bool) -> None:
+        """Writes it, and says where."""
+        from medidiff import report
+
+        seconds = time.monotonic() - self.clock
+        head = report.head("evaluation", self.started, seconds, command_line(), self.names)
+        whole = {**head, "models": [], "engines": [], "series": self.series, "skipped_files": []}
+        made = report.write(self.folder, whole, self.images, overwrite=False, page=True)
+        if not quiet:
+            click.echo(f"medidiff: report: {made[-1]}", err=True)
 
 
-def _names(tests: tuple[tuple[str | None, Path], ...]) -> list[str]:
+def _names(tests: Tests) -> list[str]:
     """What the scans are called: the names given, or names of files that tell them apart."""
     names = [name or path.name or str(path) for name, path in tests]
     if len(set(names)) == len(names):

@@ -9,26 +9,32 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from medidiff.batch.judging import Scored
+    from medidiff.evaluation import Cohort, Flag, Interval, NoReference, RemovedNoise
     from medidiff.report import ArmFigures
 
+DRIFT_PIXELS = 500
+"""Kinds of tissue with fewer uniform pixels are left out of the table."""
+FLAGS_SHOWN = 12
+"""Lines; the others are in the JSON."""
 FORMATS = {"PSNR": ".2f", "SSIM": ".4f", "RMSE": ".4g", "VIF": ".3f", "HaarPSI": ".4f"}
 
 
-def print_table(reference: Path, arms: Sequence[ArmFigures]) -> None:
+def print_table(reference: Path, arms: Sequence[ArmFigures], removed: Sequence[RemovedNoise]) -> None:
     """One row a scan, then what the figures mean.
 
     Args:
         reference: where the reference lies.
         arms: the scans with their figures.
+        removed: how much of the noise each of them has lost; empty where that is not known.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     first = arms[0].comparison
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("test", overflow="fold")
+    table = _table("test")
     for score in first.scores:
         table.add_column(f"{score.metric} {score.unit}".rstrip(), justify="right", no_wrap=True)
     bins = first.bias or ()
@@ -38,9 +44,7 @@ def print_table(reference: Path, arms: Sequence[ArmFigures]) -> None:
         cells = [format(s.mean, FORMATS[s.metric]) for s in arm.comparison.scores]
         cells += ["-" if b.bias is None else f"{b.bias:+.2f}" for b in arm.comparison.bias or ()]
         table.add_row(Text(arm.name), *cells)
-    shared = Console()
-    console = Console(width=shared.width if shared.is_terminal else 150)
-    console.print(table)
+    _console().print(table)
     click.echo(f"Reference: {reference}")
     click.echo(f"Protocol: {first.protocol}.")
     for note in dict.fromkeys(s.note for arm in arms for s in arm.comparison.scores if s.note):
@@ -48,9 +52,132 @@ def print_table(reference: Path, arms: Sequence[ArmFigures]) -> None:
     if bins:
         edges = ", ".join(f"{b.name} {b.low:g} to {b.high:g}" for b in bins)
         click.echo(f"Bias: mean of test - reference in HU, by HU of the smoothed reference ({edges}).")
+    if removed:
+        ratios = (f"{a.name} {_value(r.ratio, '.3f')}" for a, r in zip(arms, removed, strict=True))
+        click.echo(
+            f"Removed noise: SD(scan - test) / SD(scan - reference), {removed[0].text}: {', '.join(ratios)}."
+        )
     for arm in arms:
         if arm.reliability is not None:
             covered = f"{arm.reliability.coverage_90:.1%}"
             click.echo(
                 f"Uncertainty of {arm.name}: the 90 % interval covers {covered} ({arm.reliability.text})."
             )
+
+
+def print_cohort(reference: Path, found: Cohort, scans: Sequence[Scored]) -> None:
+    """Means over patients with their intervals, differences between tests, and which scans are missing.
+
+    Args:
+        reference: where the references lie.
+        found: the figures.
+        scans: scan by scan.
+    """
+    from rich.text import Text
+
+    metrics = list(FORMATS)
+    units = {s.metric: s.unit for s in found.summaries}
+    table = _table("mean over patients [95 % interval]", *(f"{m} {units[m]}".rstrip() for m in metrics))
+    for arm in found.arms:
+        mine = {s.metric: s.per_patient for s in found.summaries if s.arm == arm.name}
+        table.add_row(Text(arm.name), *(_interval(mine[m], FORMATS[m]) for m in metrics))
+    for first, second in dict.fromkeys((d.first, d.second) for d in found.differences):
+        pair = {d.metric: d for d in found.differences if (d.first, d.second) == (first, second)}
+        cells = (_interval(pair[m].per_patient, f"+{FORMATS[m]}") for m in metrics)
+        table.add_row(Text(f"{first} - {second}"), *cells)
+    _console().print(table)
+    patients = len({s.patient for s in scans})
+    click.echo(f"Reference: {reference}, {len(scans)} scans of {patients} patients.")
+    click.echo(f"Protocol: {found.protocol_text}, then over the slices of a patient, then over patients.")
+    texts = dict.fromkeys(s.per_patient.text for s in found.summaries)
+    click.echo(f"Interval: {'; '.join(texts)}. Differences: slice by slice, on the scans that both have.")
+    for arm in found.arms:
+        missing = [s.label for s in scans if arm.name not in s.comparisons]
+        if missing:
+            click.echo(f"Note: {arm.name} has no scan for {', '.join(missing)}.")
+
+
+def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
+    """One row a result, then what is flagged.
+
+    Args:
+        scan: where the scan lies.
+        found: name and measures of each result.
+    """
+    from rich.text import Text
+
+    unit = found[0][1].unit
+    table = _table(
+        "test", f"noise before {unit}", f"after {unit}", "left", "NPS shift", f"drift {unit}",
+        "structure removed", "flagged slices",
+    )  # fmt: skip
+    for name, m in found:
+        drift = [d.mean for d in m.drift if d.mean is not None and d.pixels >= DRIFT_PIXELS]
+        residual = m.residual
+        table.add_row(
+            Text(name),
+            _value(m.before.sigma, ".3g"),
+            _value(m.after.sigma, ".3g"),
+            _value(m.noise_left, ".0%"),
+            _value(m.nps_shift, "+.0%"),
+            _value(max(drift, key=abs) if drift else None, "+.2f"),
+            "-" if residual is None else f"{len(residual.flagged)} of {residual.tested} patches",
+            str(len(m.flagged_slices)),
+        )
+    _console().print(table)
+    click.echo(f"Scan: {scan}")
+    for name, m in found:
+        head = f"{name}: " if len(found) > 1 else ""
+        click.echo(f"{head}Protocol: {m.text}.")
+        click.echo(f"{head}Noise: {m.before.text}. Drift: largest mean change of a kind of uniform tissue.")
+        residual = m.residual
+        untested = "not tested, for too little tissue was changed"
+        click.echo(f"{head}Structure: {untested if residual is None else residual.text}.")
+        lines = _flag_lines(m.flags)
+        for line in lines[:FLAGS_SHOWN]:
+            click.echo(f"{head}Flag: {line}.")
+        if len(lines) > FLAGS_SHOWN:
+            click.echo(f"{head}{len(lines) - FLAGS_SHOWN} more flags: see --json.")
+
+
+def _flag_lines(flags: Sequence[Flag]) -> list[str]:
+    """One line a reason, with its slices counted from 1."""
+    places: dict[str, list[str]] = {}
+    for flag in flags:
+        places.setdefault(flag.text, []).append("" if flag.slice is None else str(flag.slice + 1))
+    lines = []
+    for text, slices in places.items():
+        named = ", ".join(slices)
+        lines.append(f"slice{'s' if len(slices) > 1 else ''} {named}: {text}" if named else f"series: {text}")
+    return lines
+
+
+def _table(first: str, *others: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="fold")
+    for title in others:
+        table.add_column(title, justify="right")
+    return table
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for every table where there is none."""
+    from rich.console import Console
+
+    shared = Console()
+    return Console(width=shared.width if shared.is_terminal else 150)
+
+
+def _value(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)
+
+
+def _interval(interval: Interval, spec: str) -> str:
+    """Mean and interval; the mean alone where there is none."""
+    mean = _value(interval.value, spec)
+    if interval.low is None or interval.high is None:
+        return mean
+    return f"{mean} [{interval.low:{spec}}, {interval.high:{spec}}]"

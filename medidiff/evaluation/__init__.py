@@ -15,6 +15,7 @@ from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.protocol import WINDOWS, Protocol, Window, parse_window
 from medidiff.evaluation.region import Region, body, region_of
+from medidiff.evaluation.removed import RemovedNoise, removed_noise
 from medidiff.evaluation.score import Score
 from medidiff.evaluation.uncertainty import Reliability, reliability
 from medidiff.evaluation.vif import vif
@@ -33,6 +34,7 @@ __all__ = [
     "Protocol",
     "Region",
     "Reliability",
+    "RemovedNoise",
     "Score",
     "Summary",
     "Window",
@@ -49,6 +51,7 @@ __all__ = [
     "psnr",
     "region_of",
     "reliability",
+    "removed_noise",
     "rmse",
     "ssim",
     "vif",

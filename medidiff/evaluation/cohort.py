@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from medidiff.errors import UsageError
 from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
 from medidiff.evaluation.compare import Comparison
 
@@ -154,9 +155,19 @@ def cohort(arms: Sequence[Arm], rng: np.random.Generator) -> Cohort:
     """Means, intervals and paired differences of all arms.
 
     Args:
-        arms: at least one, each with at least one case; the cases were computed with the same window.
+        arms: at least one, each with at least one case.
         rng: source of randomness of the bootstrap.
+
+    Raises:
+        UsageError: the cases differ in more of their protocol than a data range read from each reference.
     """
+    protocols = {replace(c.comparison.protocol, data_range=None) for a in arms for c in a.cases}
+    if len(protocols) > 1:
+        raise UsageError(
+            "Figures of different protocols must not be averaged",
+            received="; ".join(sorted(map(str, protocols))),
+            hint="Compare CT and MR scans apart.",
+        )
     summaries, differences = [], []
     units = {s.metric: s.unit for s in arms[0].cases[0].comparison.scores}
     for metric in SCORES:
@@ -172,7 +183,8 @@ def cohort(arms: Sequence[Arm], rng: np.random.Generator) -> Cohort:
                 differences.append(
                     Difference(later.name, earlier.name, metric, units[metric], len(shared), one, all_slices)
                 )
-    text = str(arms[0].cases[0].comparison.protocol)
+    exact = {str(c.comparison.protocol) for a in arms for c in a.cases}
+    text = str((exact if len(exact) == 1 else protocols).pop())
     return Cohort(tuple(arms), tuple(summaries), tuple(differences), text)
 
 

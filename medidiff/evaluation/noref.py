@@ -132,12 +132,13 @@ class NoReference:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; slices are counted from 0, as `first_slice` says."""
         spectra = {"before": self.nps_before, "after": self.nps_after, "removed": self.nps_removed}
         return {
             "protocol_text": self.text,
             "modality": self.modality,
             "unit": self.unit,
+            "first_slice": 0,
             "measured_slices": list(self.measured),
             "noise_before": self.before.as_dict(),
             "noise_after": self.after.as_dict(),

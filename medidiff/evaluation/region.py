@@ -84,7 +84,7 @@ def body(volume: Volume) -> Region:
         inside[k] = filled.repeat(COARSE, 0).repeat(COARSE, 1)[:height, :width]
     if volume.padding is not None:
         inside &= ~volume.padding
-    level = f"{BODY_HU:g} HU" if hu else f"{threshold:.4g} {volume.unit}"
+    level = f"{BODY_HU:g} HU" if hu else "half the Otsu threshold"
     return Region(inside, f"body (largest connected region above {level})")
 
 

@@ -63,7 +63,7 @@ def test_body_of_an_mr(rng: np.random.Generator) -> None:
     found = body(volume(noisy, "MR", "a.u."))
     assert (found.inside[2] != inside).mean() < 0.04
     assert found.inside[2, 60, 50]
-    assert "a.u." in found.text
+    assert "half the Otsu threshold" in found.text
 
 
 def test_padding_is_no_body_and_air_has_none(trunk: tuple[Volume, np.ndarray]) -> None:
