@@ -91,7 +91,8 @@ def _arm(arm: ArmFigures) -> dict[str, Any]:
     c = arm.comparison
     measures = []
     for score in c.scores:
-        identical = f" {score.identical} identical slices are left out." if score.identical else ""
+        # How many there are is no part of the protocol: that must be the same for all arms of a cohort.
+        identical = " Slices identical to the reference are left out." if score.metric == "PSNR" else ""
         measures.append(
             Measure(
                 score.metric.lower(), score.metric, _finite(score.mean), score.unit,
