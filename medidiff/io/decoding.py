@@ -125,4 +125,6 @@ def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:
 
 def is_native(dataset: Dataset) -> bool:
     """True for pixel data that is not compressed."""
-    return not dataset.file_meta.TransferSyntaxUID.is_compressed
+    from pydicom.uid import UID
+
+    return not UID(str(dataset.file_meta.TransferSyntaxUID)).is_compressed

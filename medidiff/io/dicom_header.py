@@ -27,7 +27,7 @@ TAGS = [
     "AcquisitionTime", "ContentTime", "TriggerTime", "EchoTime", "InversionTime", "DiffusionBValue",
     "TemporalPositionIdentifier", "FlipAngle", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-    "BitsAllocated", "BitsStored", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
     "ModalityLUTSequence", "DiffusionGradientOrientation",
 ]  # fmt: skip
 

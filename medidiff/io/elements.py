@@ -10,6 +10,8 @@ from collections.abc import Collection
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from ..errors import PixelError
+
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement, RawDataElement
     from pydicom.dataset import Dataset
@@ -28,6 +30,9 @@ def copied(source: Dataset, *, keep_private: bool, without: Collection[int] = ()
 
     Returns:
         a data set without file meta information and group lengths.
+
+    Raises:
+        PixelError: an element cannot be parsed.
     """
     from pydicom.filewriter import correct_ambiguous_vr
 
@@ -43,7 +48,11 @@ def _copied(source: Dataset, keep_private: bool, without: Collection[int] = ()) 
     for tag in map(Tag, source.keys()):
         if tag.group <= 2 or tag.element == 0 or tag in without or (tag.is_private and not keep_private):
             continue
-        element: Any = untouched(source, tag)
+        try:
+            element: Any = untouched(source, tag)
+        except Exception as error:  # a value that contradicts its VR or length raises almost anything
+            what = f"the element {tag} of a source image cannot be parsed"
+            raise PixelError(what, received=type(error).__name__) from error  # its text may be a name
         if element.VR == "SQ":
             element = DataElement(tag, "SQ", [_copied(item, keep_private) for item in element.value])
         new[tag] = element

@@ -14,7 +14,8 @@ from . import grid, pixels
 from .atomic import staged
 from .derivation import MAPS, Derivation
 from .items import SeriesItem, Written
-from .itk_header import ItkSource, open_reader, quiet
+from .itk_header import ItkSource, image_bytes, open_reader, quiet
+from .meta_header import unpacks
 
 
 def _load(item: SeriesItem) -> Any:
@@ -25,8 +26,12 @@ def _load(item: SeriesItem) -> Any:
     """
     try:
         with open_reader(item.files[0]) as reader:
+            reader.ReadImageInformation()
+            packed = item.headers.compressed and item.headers.extension == ".mha"
+            if packed and not unpacks(Path(reader.GetFileName()), image_bytes(reader)):
+                raise EOFError
             return reader.Execute()
-    except (OSError, RuntimeError) as error:
+    except (OSError, EOFError, RuntimeError) as error:
         raise PixelError(
             "the image data cannot be read: the file ends early or is damaged", where=item.files[0]
         ) from error
@@ -96,14 +101,27 @@ def write_itk(
         with quiet() as sitk:
             new = sitk.GetImageFromArray(values[0] if source.dimension == 2 else values)
             new.CopyInformation(image)
-            for key in image.GetMetaDataKeys():
-                if key.startswith("ITK_"):  # ITK's own, of the reading
-                    continue
-                new.SetMetaData(key, image.GetMetaData(key))
+            lost = _copy_metadata(image, new)
             new.SetMetaData("medidiff", f"medidiff {suffix}: {derivation.describe()}")
             _save(new, path, compressed=source.compressed)
-    notes = (f"{clipped} voxels did not fit the stored type and were clipped",) if clipped else ()
-    return Written(final, (final,), clipped, notes)
+    notes = [f"{clipped} voxels did not fit the stored type and were clipped"] if clipped else []
+    notes += [f"{lost} fields of the header cannot be kept: empty, or no UTF-8 text"] if lost else []
+    return Written(final, (final,), clipped, tuple(notes))
+
+
+def _copy_metadata(image: Any, new: Any) -> int:
+    """Copies the fields that ITK does not use itself; gives the number of those that it cannot write."""
+    lost = 0
+    for key in image.GetMetaDataKeys():
+        if key.startswith("ITK_"):  # ITK's own, of the reading
+            continue
+        try:
+            value = image.GetMetaData(key)
+            new.SetMetaData(key, value)
+        except TypeError:  # surrogates: a name that is no UTF-8
+            value = ""
+        lost += not value  # a value that is no UTF-8 comes as ""
+    return lost
 
 
 def save_image(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..volume import Modality
-from . import grid
+from . import grid, meta_header
 from .formats import head_of, is_packed, open_image
 from .items import Reason, SeriesItem
 from .names import image_stem, output_name, printable
@@ -24,6 +24,8 @@ from .streams import DEFLATE_RATIO, PIECE, most_unpacked
 
 ORTHOGONAL = 1e-4
 HEAD = 65536
+NRRD_END = rb"\r?\n\r?\n"
+META_END = rb"(?<=\n)ElementDataFile[ \t]*=[^\n]*\n?"
 META_MODALITY: dict[str, Modality] = {"MET_MOD_CT": "CT", "MET_MOD_MR": "MR", "MET_MOD_PET": "PT"}
 KEPT_SPACES = {
     "left-posterior-superior",
@@ -107,7 +109,10 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
     Raises:
         OSError: the file cannot be read.
     """
-    fields = _fields(path)
+    head = head_of(path, HEAD)
+    if head[:4] != b"NRRD" and (reason := meta_header.problem(head)):
+        return reason
+    fields = _fields(head)
     if reason := _refusal(fields):
         return reason
     voxels = _voxel_file(path, fields)
@@ -146,20 +151,27 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         name=output_name(path, root),
         shape=(shape[z], shape[y], shape[x]),
         spacing=(spacing[z], spacing[y], spacing[x]),
-        own_output=any(reader.GetMetaData(k).startswith("medidiff") for k in reader.GetMetaDataKeys()),
+        own_output="medidiff" in fields,
         headers=ItkSource(extension_of(path), slices, dimension, _is_compressed(fields), affine),
     )
 
 
-def _fields(path: Path) -> dict[str, str]:
+def _fields(head: bytes) -> dict[str, str]:
     """The text header: lower-case names to values (NRRD ``name: value``, MetaImage ``Name = Value``)."""
-    text = re.split(rb"\r?\n\r?\n|ElementDataFile *= *LOCAL", head_of(path, HEAD))[0].decode("latin-1")
+    text = head[: _end(head)].decode("latin-1")
     pairs = (re.split(r":=|: ?| ?= ?", line.strip(), maxsplit=1) for line in text.splitlines())
     return {p[0].strip().lower(): p[1].strip() for p in pairs if len(p) == 2 and p[0][:1].isalpha()}
 
 
+def _end(head: bytes) -> int:
+    """Where the text header ends."""
+    found = re.search(NRRD_END if head[:4] == b"NRRD" else META_END, head)
+    return found.end() if found else len(head)
+
+
 def _is_compressed(fields: dict[str, str]) -> bool:
-    return fields.get("encoding", "").startswith(("gz", "bz")) or fields.get("compresseddata") == "True"
+    packed = fields.get("compresseddata", "").lower() in meta_header.TRUE
+    return packed or fields.get("encoding", "").startswith(("gz", "bz"))
 
 
 def _refusal(fields: dict[str, str]) -> tuple[Reason, str] | None:
@@ -218,23 +230,28 @@ def _wrong_kind(path: Path, reader: Any) -> tuple[Reason, str] | None:
     return None
 
 
-def _bad_size(path: Path, voxels: Path, fields: dict[str, str], reader: Any) -> tuple[Reason, str] | None:
-    """Why the voxels cannot be all there, before ITK makes room for what a header claims."""
+def image_bytes(reader: Any) -> int:
+    """Bytes of the voxels of a scalar image whose header a reader has read."""
     import SimpleITK
 
+    size = SimpleITK.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
+    return int(math.prod(reader.GetSize()) * size)
+
+
+def _bad_size(path: Path, voxels: Path, fields: dict[str, str], reader: Any) -> tuple[Reason, str] | None:
+    """Why the voxels cannot be all there, before ITK makes room for what a header claims."""
     head = head_of(path, HEAD)
-    nrrd = head[:4] == b"NRRD"
-    end = re.search(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile *= *LOCAL *\r?\n", head)
     place = Path(reader.GetFileName()) if voxels == path else voxels
-    there = place.stat().st_size - (end.end() if end and voxels == path else 0)
-    count = math.prod(reader.GetSize())
-    if count < 1:
+    there = place.stat().st_size - (_end(head) if voxels == path else 0)
+    there -= max(int(fields.get("headersize", 0)), 0)
+    if int(fields.get("compresseddatasize", 0)) > there:
+        return Reason.TRUNCATED, f"{there} of {fields['compresseddatasize']} bytes"
+    needed = image_bytes(reader)
+    if needed < 1:
         return Reason.UNSUPPORTED_LAYOUT, "no voxels"
-    size = SimpleITK.GetArrayFromImage(SimpleITK.Image([1, 1], reader.GetPixelID())).itemsize
-    needed = count * size
     encoding = fields.get("encoding", "raw").lower()
-    if fields.get("binarydata") == "False" or encoding in ("txt", "text", "ascii"):
-        most = (there + 1) // 2 * size  # a digit and a space for each voxel
+    if encoding in ("txt", "text", "ascii"):
+        most = (there + 1) // 2 * needed // math.prod(reader.GetSize())  # a digit and a space for each voxel
     elif encoding == "hex":
         most = there // 2
     elif _is_compressed(fields):

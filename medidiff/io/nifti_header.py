@@ -11,6 +11,7 @@ the fields that must change (dicom-io brief, section 6):
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             with open_image(path) as file:
-                header = _header_class(file).from_fileobj(file)
+                header = _header_class(file).from_fileobj(file, check=False)
+            header.check_fix(logger=logging.Logger("silent", logging.CRITICAL + 1))  # not on stderr
             shape = tuple(int(n) for n in header.get_data_shape())
             dtype = np.dtype(header.get_data_dtype())
             slope, inter = header.get_slope_inter()

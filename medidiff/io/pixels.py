@@ -40,6 +40,7 @@ DECODABLE = {
 three decoders fail on it, and a half-decoded image is worse than none."""
 
 RLE = "1.2.840.10008.1.2.5"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 
 
@@ -64,6 +65,9 @@ def pixel_refusal(header: Dataset, transfer_syntax: str) -> tuple[Reason, str] |
     allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
     if allocated not in (8, 16) or not stored or not 2 <= stored <= allocated:
         return Reason.BIT_DEPTH, f"Bits Allocated {allocated} (0028,0100), Bits Stored {stored} (0028,0101)"
+    high = header.get("HighBit", stored - 1)
+    if transfer_syntax in (*NATIVE, DEFLATED) and high not in range(stored - 1, allocated):
+        return Reason.BIT_DEPTH, f"Bits Stored {stored} (0028,0101), High Bit {high} (0028,0102)"
     if header.get("PixelRepresentation") not in (0, 1):
         return Reason.BIT_DEPTH, "no Pixel Representation (0028,0103)"
     if header.get("ModalityLUTSequence"):

@@ -11,9 +11,12 @@ import pytest
 from dicom_series import make_series, uid
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
+from medidiff.errors import PixelError
 from medidiff.io import Derivation
 from medidiff.io.derivation import derived_number, derived_uid, description
 from medidiff.io.derived_header import derive
@@ -189,3 +192,20 @@ def test_series_numbers_are_free() -> None:
     assert derived_number(None, frozenset(), "residual") == 2000
     assert derived_number(2**31 - 1, frozenset(), "denoised") == 1000
     assert uid("x") != uid("y")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_element_that_cannot_be_parsed_is_named_and_not_quoted(
+    source: Dataset, derivation: Derivation, inside: bool
+) -> None:
+    part = source
+    if inside:
+        part = Dataset()
+        source.ReferencedStudySequence = Sequence([part])
+    part._dict[Tag("StationName")] = RawDataElement(
+        Tag("StationName"), "UL", 3, b"Doe", 0, False, True
+    )  # 3 bytes of a 4-byte number
+    part._dict[Tag("OperatorsName")] = RawDataElement(Tag("OperatorsName"), "ZZ", 3, b"Doe", 0, False, True)
+    with pytest.raises(PixelError, match="cannot be parsed") as caught:
+        derive(source, derivation, ME, keep_private=False)
+    assert "Doe" not in str(caught.value)

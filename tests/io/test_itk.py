@@ -140,6 +140,9 @@ def test_truncated(tmp_path: Path, extension: str, capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == ""
     save(path, values, packed=True)
     path.write_bytes(path.read_bytes()[:-50])
+    if extension == "mha":  # its header says how long the packed voxels are
+        assert [s.reason for s in discover([path]).skipped] == [Reason.TRUNCATED]
+        return
     with pytest.raises(PixelError, match=path.name):
         read(only(path))
 

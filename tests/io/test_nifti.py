@@ -400,3 +400,12 @@ def test_equal_images_are_equal_files(tmp_path: Path, derivation: Derivation) ->
     volume = read(only(tmp_path / "a.nii.gz"))
     a, b = (write(volume, tmp_path / n, derivation=derivation) for n in "xy")
     assert a.path.read_bytes() == b.path.read_bytes()
+
+
+def test_a_header_with_faults_is_read_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path, "plain")
+    data = bytearray(path.read_bytes())
+    data[252:256] = b"\xff\x00\xff\x00"  # qform_code, sform_code (nifti1.h)
+    path.write_bytes(data)
+    assert read(only(path)).array.any()
+    assert capfd.readouterr() == ("", "")

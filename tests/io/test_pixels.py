@@ -162,6 +162,8 @@ def _as_float(ds: Dataset) -> None:
         (lambda ds: setattr(ds, "ModalityLUTSequence", [Dataset()]), Reason.MODALITY_LUT),
         (lambda ds: setattr(ds, "BitsAllocated", 32), Reason.BIT_DEPTH),
         (lambda ds: setattr(ds, "BitsAllocated", 1), Reason.BIT_DEPTH),
+        (lambda ds: setattr(ds, "HighBit", 16), Reason.BIT_DEPTH),
+        (lambda ds: setattr(ds, "HighBit", 11), Reason.BIT_DEPTH),
         (lambda ds: ds.add_new(0x60000102, "US", 12), Reason.OVERLAY_IN_PIXELS),
         (lambda ds: ds.add_new(0x60020100, "US", 16), Reason.OVERLAY_IN_PIXELS),
         (lambda ds: setattr(ds, "RescaleSlope", "0"), Reason.RESCALE),
