@@ -54,3 +54,9 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
     names = {a.name.split(".")[0] for n in top if isinstance(n, ast.Import) for a in n.names}
     names |= {(n.module or "").split(".")[0] for n in top if isinstance(n, ast.ImportFrom) and not n.level}
     assert not names & HEAVY
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Folders of tests are no packages, so that two files of one name could not be collected together."""
+    names = sorted(p.name for p in Path(__file__).parent.rglob("test_*.py"))
+    assert names == sorted(set(names))
