@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from medidiff.cli.options import (
     SETTINGS,
     HelpfulCommand,
     KernelType,
+    command_line,
     progress_option,
     talk_options,
 )
@@ -118,9 +121,19 @@ def make_phantom(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True), default=None,
     show_default="none", metavar="FILE", help="Also write all figures and curves to FILE; - for stdout.",
 )  # fmt: skip
+@click.option(
+    "--report", "report_dir", type=click.Path(file_okay=False, path_type=Path), default=None,
+    show_default="none", metavar="DIR", help="Write report.html, report.csv and report.json to DIR.",
+)  # fmt: skip
 @talk_options
 def measure_phantom(
-    phantom: Path, tests: tuple[Path, ...], seed: int, json_file: Path | None, quiet: bool, verbose: bool
+    phantom: Path,
+    tests: tuple[Path, ...],
+    seed: int,
+    json_file: Path | None,
+    report_dir: Path | None,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
     """Measure noise texture, sharpness, detectability and HU in the scans of PHANTOM and in denoised ones.
 
@@ -133,9 +146,12 @@ def measure_phantom(
 
     if json_file is not None and str(json_file) != "-":
         report.check(json_file)
+    if report_dir is not None:
+        report.check(report_dir / report.JSON)
+    started, clock = datetime.now(timezone.utc), time.monotonic()
     study = open_study(phantom)
     rows, missing = _measured(study, tests, seed)
-    content = {
+    content: dict[str, Any] = {
         "tool": "medidiff",
         "phantom": {"path": str(study.folder), **study.design.as_dict()},
         "findings": [{"dose": d, "test": name, **found.as_dict()} for d, name, found in rows],
@@ -150,6 +166,13 @@ def measure_phantom(
     if json_file is not None and str(json_file) != "-":
         with staged(json_file, folder=False, overwrite=True, inputs=()) as new:
             new.write_text(text, encoding="utf-8")
+    if report_dir is not None:
+        names = report.Names([phantom, *tests], report_dir)
+        head = report.head("phantom", started, time.monotonic() - clock, command_line(), names)
+        whole = {**head, "phantom": study.design.as_dict(), "findings": content["findings"]}
+        made = report.write(report_dir, whole, {}, overwrite=False, page=True)
+        if not quiet:
+            click.echo(f"medidiff: report: {made[-1]}", err=True)
     return 0
 
 

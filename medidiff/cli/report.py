@@ -65,7 +65,7 @@ def command(
         if number is None:
             files = {home / name: text for name, text in report.views(content, images).items()}
         else:
-            count = len(content["series"])
+            count = len(content.get("series", ()))
             if number > count:
                 raise UsageError(f"There are {count} series in this report", where=folder, received=number)
             page = report.run_page(content, images, number)
@@ -97,7 +97,8 @@ def make_cohort(folders: Sequence[Path], out_dir: Path, *, identify: bool, quiet
     names = report.Names(folders, out_dir, identify=identify)
     paths = find(folders)
     called = [str(p.parent) if identify else report.hashed(str(p.parent.resolve())) for p in paths]
-    found = [(name, report.read(path)[0]) for name, path in zip(called, paths, strict=True)]
+    read = [(name, report.read(path)[0]) for name, path in zip(called, paths, strict=True)]
+    found = [(name, one) for name, one in read if one["kind"] != "phantom"]
     content = cohort(found)
     if not content["series"]:
         raise NoImageError(

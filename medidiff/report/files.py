@@ -65,7 +65,8 @@ def write(
     check(folder / JSON)
     files = {JSON: as_json(report)}
     if page:
-        files |= {IMAGES: _archive(images), **views(report, images)}
+        files |= {IMAGES: _archive(images)} if images else {}
+        files |= views(report, images)
     if (folder / JSON).exists() and not overwrite:
         _keep(folder)
     for name in {CSV, HTML, IMAGES} - set(files):
@@ -77,8 +78,11 @@ def write(
 def views(report: Mapping[str, Any], images: Images) -> dict[str, bytes]:
     """The table and the page of a report, by file name."""
     from medidiff.report.page import run_page
-    from medidiff.report.table import table
+    from medidiff.report.phantom_page import phantom_page
+    from medidiff.report.table import phantom_table, table
 
+    if report["kind"] == "phantom":
+        return {CSV: _bytes(phantom_table(report)), HTML: _bytes(phantom_page(report))}
     return {CSV: _bytes(table(report)), HTML: _bytes(run_page(report, images))}
 
 

@@ -43,6 +43,31 @@ def _rows(series: Mapping[str, Any]) -> Iterator[list[Any]]:
             ]  # fmt: skip
 
 
+def phantom_table(report: Mapping[str, Any]) -> str:
+    """The text of report.csv of a phantom: the same columns, the dose as label, and no slices."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for f in report["findings"]:
+        start = ["", f"dose {f['dose']!r}", f["test"]]
+        for c in f["cho"]:
+            for key in ("auc", "d_prime"):
+                ends = [_cell(v) for v in c[f"{key}_ci"]]
+                writer.writerow([*start, f"{key} {c['insert']}", "", _cell(c[key]), *ends, "", c["protocol"]])
+        for e in f["ttf"]:
+            ends = [_cell(v) for v in e["ttf50_ci"] or (None, None)]
+            name = f"ttf50 {e['insert']}"
+            writer.writerow([*start, name, "", _cell(e["ttf50_lp_cm"]), *ends, "lp/cm", e["protocol"]])
+        for v in f["hu"]:
+            ends = [_cell(end) for end in v["bias_ci"]]
+            writer.writerow([*start, f"hu_bias {v['insert']}", "", _cell(v["bias"]), *ends, "HU", ""])
+        if f["nps"] is not None:
+            writer.writerow(
+                [*start, "noise_sd", "", _cell(f["nps"]["sd"]), "", "", "HU", f["nps"]["protocol"]]
+            )
+    return file.getvalue()
+
+
 def _cell(value: float | None) -> str:
     """A number in full, so that it equals that of report.json."""
     return "" if value is None else repr(value)

@@ -13,6 +13,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "phantom"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
+from parsed import Page, agrees
 from phantoms import synthetic_scan
 
 
@@ -67,6 +69,28 @@ def test_make_and_measure(run: Callable, phantom: Path, tmp_path: Path) -> None:
         json.loads(run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", "-").out)
         == found
     )
+
+
+def test_the_report_shows_the_figures(run: Callable, phantom: Path, tmp_path: Path) -> None:
+    blurred(phantom, tmp_path / "blur", "dose100")
+    blurred(phantom, tmp_path / "blur", "dose25")
+    out = tmp_path / "report"
+    args = ("phantom", "measure", phantom, "--test", tmp_path / "blur")
+    ran = run(*args, "--report", out, "--json", tmp_path / "f.json")
+    assert ran.code == 0, ran.err
+    assert {p.name for p in out.iterdir()} == {"report.json", "report.csv", "report.html"}
+    report = json.loads((out / "report.json").read_text())
+    assert report["findings"] == json.loads((tmp_path / "f.json").read_text())["findings"]
+    page = Page((out / "report.html").read_text())
+    assert agrees(page, report) > 100
+    for part in ("Detectability", "Sharpness", "NPS at 25", "HU bias", "in 8 cases", "Laguerre-Gauss"):
+        assert part in page.text
+    rows = (out / "report.csv").read_text().splitlines()
+    assert len(rows) == 1 + 4 * (2 * 4 + 3 + 7 + 1)
+    before = (out / "report.html").read_bytes()
+    assert run("report", out).code == 0
+    assert (out / "report.html").read_bytes() == before
+    assert run("report", "--cohort", out).code == 3  # a phantom is no series
 
 
 def test_a_dose_that_is_not_there_is_said(run: Callable, phantom: Path, tmp_path: Path) -> None:
