@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,7 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
     """Stored values of some frames of an image, each decoded when it is asked for.
 
     Args:
-        dataset: as for `decode`.
+        dataset: as for `decode`; an empty offset table is filled.
         path: for messages.
         frames: frame numbers, from 1, in the order wanted; at least one.
 
@@ -52,6 +53,7 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
 
     if "PixelData" not in dataset or not dataset.PixelData:
         raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
+    _add_offsets(dataset)
     # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
     plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
     decoded = iter_pixels(
@@ -76,6 +78,20 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
                 where=path, received=values.shape,
             )  # fmt: skip
         yield _sign_extended(values, dataset)
+
+
+def _add_offsets(dataset: Dataset) -> None:
+    """Writes the Basic Offset Table of compressed frames where it is empty (PS3.5 A.4).
+
+    Without it, finding frame k means looking at every fragment before it, again for every k.
+    """
+    from pydicom.encaps import encapsulate, generate_frames
+
+    count = frame_count(dataset)
+    if is_native(dataset) or count == 1 or dataset.get("ExtendedOffsetTable") or any(dataset.PixelData[4:8]):
+        return
+    with suppress(Exception):  # damaged, or too long for the table: decoding will tell
+        dataset.PixelData = encapsulate(list(generate_frames(dataset.PixelData, number_of_frames=count)))
 
 
 def _named(dataset: Dataset, number: int) -> str:

@@ -254,7 +254,7 @@ def _frame(modality: str, k: int, place: np.ndarray) -> Dataset:
         FrameType=FRAME_TYPE[modality], PixelPresentation="MONOCHROME", VolumetricProperties="VOLUME",
         VolumeBasedCalculationTechnique="NONE",
     )  # fmt: skip
-    time = f"202001021011{12 + k // 60:02d}.{k % 60:02d}"
+    time = f"20200102{10 + k // 3600:02d}{k // 60 % 60:02d}{k % 60:02d}"
     group = _item(
         FrameContentSequence=[
             _item(

@@ -205,6 +205,22 @@ def test_fragments_without_offsets(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(only(tmp_path)).array, stored[[2, 0, 1]])
 
 
+def test_fragments_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again for every frame: that takes minutes for thousands of frames."""
+    stored = make_enhanced(tmp_path / "x", compress=RLELossless, slices=12)
+    ds = pydicom.dcmread(tmp_path / "x")
+    frames = list(pydicom.encaps.generate_frames(ds.PixelData, number_of_frames=12))
+    ds.PixelData = pydicom.encaps.encapsulate(frames, has_bot=False)
+    ds.save_as(tmp_path / "x")
+    calls = []
+    original = pydicom.encaps.parse_fragments
+    monkeypatch.setattr(
+        pydicom.encaps, "parse_fragments", lambda *a, **k: calls.append(a) or original(*a, **k)
+    )
+    np.testing.assert_array_equal(read(only(tmp_path)).array, stored)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("name", ["b_value", "echo", "time"])
 def test_interleaved_volumes_are_stacks_of_their_own(tmp_path: Path, name: str) -> None:
     values = [20.0, 10.0] * 3 if name != "time" else [2, 1] * 3
