@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .functional_groups import FrameGroups, frame_count, frame_groups, ranges
 from .items import Reason
 from .pixels import pixel_refusal, rescale_refusal
-from .slice_header import Place, SliceHeader, record, rounded, text
+from .slice_header import Place, SliceHeader, integer, record, rounded, text
 from .sop_classes import ENHANCED
 
 if TYPE_CHECKING:
@@ -66,11 +66,13 @@ def read_frames(dataset: Dataset, path: Path, syntax: str) -> list[SliceHeader] 
         first, detail = next(iter(out))
         return first, detail if len(out) == 1 else _words(out)
     left_out = _words(out)
+    # Some scanners write each time point as an image of its own and say nothing else about time
+    instance = f"{integer(dataset.get('InstanceNumber')) or 0:06d} {text(dataset, 'SOPInstanceUID')}"
     return [
         record(
             dataset, path, _place(group), modality=modality, kind=_kind(dataset, group, modality),
-            split=_split(group), order=[*_order(group), *_dimensions(dataset, group)], frame_number=number,
-            left_out=left_out,
+            split=_split(group), order=[*_order(group), *_dimensions(dataset, group), instance],
+            frame_number=number, left_out=left_out,
         )
         for number, group in used
     ]  # fmt: skip
@@ -151,6 +153,7 @@ def _order(group: FrameGroups) -> tuple[str, ...]:
         _gradient(group),
         heart.get("NominalPercentageOfCardiacPhase"),
         breath.get("NominalPercentageOfRespiratoryPhase"),
+        group.group("TemporalPositionSequence").get("TemporalPositionTimeOffset"),
         content.get("StackID"),
         content.get("FrameAcquisitionDateTime"),
         _first(content.get("FrameReferenceDateTime"), group.converted("ContentTime")),

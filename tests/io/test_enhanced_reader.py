@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import highdicom
@@ -12,6 +13,8 @@ import pydicom
 import pytest
 from dicom_enhanced import make_enhanced
 from dicom_series import inconsistent, introduced, make_series, uid
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -22,8 +25,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medidiff.errors import PixelError
-from medidiff.io import Discovery, Reason, SeriesItem, discover, read
+from medidiff.errors import MedidiffError, PixelError
+from medidiff.io import Derivation, Discovery, Reason, SeriesItem, discover, read, write
 
 LEGACY = {
     "CT": highdicom.legacy.LegacyConvertedEnhancedCTImage,
@@ -256,6 +259,17 @@ def test_gradient_directions_are_told_apart(tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays[1], stored[0::2])
 
 
+def test_time_points_that_only_their_images_tell_apart(tmp_path: Path) -> None:
+    """Canon writes each volume of a cardiac CT as an image of its own (icometrix/dicom2nifti #140)."""
+    volumes = [make_enhanced(tmp_path / f"{9 - k}", slices=4, instance=k, seed=k) for k in range(1, 4)]
+    found = discover([tmp_path])
+    assert [i.shape[0] for i in found.items] == [4, 4, 4]
+    for item, stored in zip(found.items, volumes, strict=True):
+        assert item.regular
+        assert item.shared_grid
+        np.testing.assert_array_equal(read(item).array, stored)
+
+
 def test_two_dimensions_at_once(tmp_path: Path) -> None:
     """No single index divides the frames evenly: the indices together do."""
 
@@ -457,6 +471,28 @@ def test_each_wanted_frame_is_decoded_once(tmp_path: Path, monkeypatch: pytest.M
     )
     read(discover([tmp_path]).items[1])
     assert calls == [1, 3]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_damaged_files_never_crash(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.getbasetemp() / "damaged frames"
+    if not (folder / "x").exists():
+        make_enhanced(folder / "x", slices=3, shape=(4, 4))
+    original = (folder / "x").read_bytes()
+    broken = bytearray(original[: data.draw(st.integers(0, len(original)))])
+    if data.draw(st.booleans()):
+        broken = bytearray(original)
+    for _ in range(data.draw(st.integers(0, 5))):
+        if broken:
+            broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    folder = tmp_path_factory.mktemp("one")
+    (folder / "x").write_bytes(broken)
+    found = discover([folder / "x"])
+    assert accounted(found) == {folder / "x"}
+    for item in found.items:
+        with suppress(MedidiffError):
+            write(read(item), folder / "out", derivation=Derivation("m"), overwrite=True)
 
 
 def test_no_frame_is_decoded_to_find_it(tmp_path: Path) -> None:
