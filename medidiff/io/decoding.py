@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import PixelError
 from .codestream import JPEG, JPEG_2000, Claim, claim
+from .damage import parsing
 from .functional_groups import frame_count
 from .pixels import RLE, IntArray
 
@@ -51,9 +52,10 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
     """
     from pydicom.pixels.utils import iter_pixels
 
-    if "PixelData" not in dataset or not dataset.PixelData:
-        raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
-    _add_offsets(dataset)
+    with parsing(path):
+        if "PixelData" not in dataset or not dataset.PixelData:
+            raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
+        _add_offsets(dataset)
     # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
     plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
     decoded = iter_pixels(
@@ -64,6 +66,8 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
         try:
             _check_claim(dataset, path, number)
             values = np.asarray(next(decoded))
+            if values.shape == (dataset.Rows, dataset.Columns):
+                values = _sign_extended(values, dataset)
         except PixelError:
             raise
         except Exception as error:  # decoders raise anything, down to bare Exception
@@ -77,7 +81,7 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
                 f"the pixel data decodes to another size than {dataset.Rows}x{dataset.Columns}",
                 where=path, received=values.shape,
             )  # fmt: skip
-        yield _sign_extended(values, dataset)
+        yield values
 
 
 def _add_offsets(dataset: Dataset) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import PixelError
 from ..volume import Volume
 from . import pixels
+from .damage import parsing
 from .decoding import decode_frames
 from .dicom_file import open_dicom
 from .elements import TEXT
@@ -112,8 +113,10 @@ def stored_slices(stack: Stack) -> Iterator[StoredSlice]:
         indices.sort(key=lambda k: stack.slices[k].frame_number)
         slices = [stack.slices[k] for k in indices]
         dataset = read_dataset(slices[0])
+        with parsing(path):
+            scales = _scales(dataset, slices)
         frames = decode_frames(dataset, path, [s.frame_number or 1 for s in slices])
-        for k, header, scale, values in zip(indices, slices, _scales(dataset, slices), frames, strict=True):
+        for k, header, scale, values in zip(indices, slices, scales, frames, strict=True):
             if values.shape != (header.rows, header.columns):
                 raise PixelError("has changed since it was discovered", where=path)
             yield StoredSlice(k, dataset, scale, values)
@@ -143,10 +146,11 @@ def read_series(item: SeriesItem) -> Volume:
     unit = "a.u."
     with lenient():
         for part in stored_slices(stack):
-            pair = pixels.rescale_pair(part.scale) or (1.0, 0.0)
-            array[part.index] = pixels.to_real(part.values, *pair)
-            padding[part.index] = pixels.padding_mask(part.values, pixels.padding_range(part.dataset))
-            unit = _unit(part.dataset, part.scale, unit)
+            with parsing(stack.slices[part.index].path):
+                pair = pixels.rescale_pair(part.scale) or (1.0, 0.0)
+                array[part.index] = pixels.to_real(part.values, *pair)
+                padding[part.index] = pixels.padding_mask(part.values, pixels.padding_range(part.dataset))
+                unit = _unit(part.dataset, part.scale, unit)
     return Volume(
         array=array,
         affine=stack.affine,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..volume import Volume
 from . import pixels
 from .atomic import check_target, staged
+from .damage import parsing
 from .derivation import MAPS, Derivation
 from .derived_file import save, set_pixels
 from .derived_header import derive
@@ -97,18 +98,19 @@ class SeriesWriter:
         peak = peak_of(volume) if options.suffix in MAPS else None
         with lenient():
             for part in stored_slices(stack):
-                identity = series.image(map(Source.of, stack.used(part.index, derivation.context)))
-                pair = pixels.rescale_pair(part.dataset)
-                image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
-                if not part.dataset.file_meta.TransferSyntaxUID.is_little_endian:
-                    to_little_endian(part.dataset)
-                new = derive(part.dataset, derivation, identity, keep_private=options.keep_private)
-                set_pixels(new, image.encoded.stored, image.bits)
-                _set_scale(new, image, options.suffix)
-                name = self._name()
-                save(new, folder / name)
-                done.names.append(name)
-                done.count(image, private=options.keep_private and any(e.tag.is_private for e in new))
+                with parsing(stack.slices[part.index].path):
+                    identity = series.image(map(Source.of, stack.used(part.index, derivation.context)))
+                    pair = pixels.rescale_pair(part.dataset)
+                    image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                    if not part.dataset.file_meta.TransferSyntaxUID.is_little_endian:
+                        to_little_endian(part.dataset)
+                    new = derive(part.dataset, derivation, identity, keep_private=options.keep_private)
+                    set_pixels(new, image.encoded.stored, image.bits)
+                    _set_scale(new, image, options.suffix)
+                    name = self._name()
+                    save(new, folder / name)
+                    done.names.append(name)
+                    done.count(image, private=options.keep_private and any(e.tag.is_private for e in new))
         return done
 
 

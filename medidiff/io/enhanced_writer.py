@@ -11,6 +11,7 @@ import numpy as np
 
 from ..volume import Volume
 from . import pixels
+from .damage import parsing
 from .derivation import MAPS, Derivation
 from .derived_file import save, set_pixels
 from .dicom_reader import stored_slices, to_little_endian
@@ -19,7 +20,7 @@ from .enhanced_derivation import DerivedFrame, derive_enhanced
 from .geometry import Stack
 from .identity import SeriesIdentity, Source
 from .items import WriteOptions
-from .slice_header import integer, lenient
+from .slice_header import SliceHeader, integer, lenient
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ class _Image:
     """A derived image that is being gathered.
 
     Attributes:
-        name: its file.
+        source: file of its source.
+        order: where its source stands among the others.
+        name: its own file.
         header: header of its source, without pixel data.
         series: what it shares with the series.
         frames: what it has so far.
     """
 
+    source: Path
+    order: tuple[int, int, str]
     name: str
     header: Dataset
     series: SeriesIdentity
@@ -81,39 +86,47 @@ class EnhancedWriter:
         with lenient():
             for part in stored_slices(stack):
                 header = stack.slices[part.index]
-                gathered = self._image(header.uid, part.dataset, series)
-                pair = pixels.rescale_pair(part.scale)
-                if peak is not None:  # every frame of a map has a scale: it may have a functional group
-                    pair = pair or (1.0, 0.0)
-                image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
-                sources = tuple(map(Source.of, stack.used(part.index, derivation.context)))
-                gathered.frames.append(DerivedFrame(header.frame_number, image, sources, derivation))
-                done.count(image, private=self._options.keep_private)
-                done.names.append(gathered.name)
+                with parsing(header.path):
+                    gathered = self._image(header, part.dataset, series)
+                    pair = pixels.rescale_pair(part.scale)
+                    if peak is not None:  # every frame of a map has a scale: it may have a functional group
+                        pair = pair or (1.0, 0.0)
+                    image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                    sources = tuple(map(Source.of, stack.used(part.index, derivation.context)))
+                    gathered.frames.append(DerivedFrame(header.frame_number, image, sources, derivation))
+                    done.count(image, private=self._options.keep_private)
+                    done.names.append(gathered.name)
         done.names = list(dict.fromkeys(done.names))
         return done
 
-    def _image(self, uid: str, dataset: Dataset, series: SeriesIdentity) -> _Image:
+    def _image(self, source: SliceHeader, dataset: Dataset, series: SeriesIdentity) -> _Image:
         """The image that is derived from a source image."""
-        if uid not in self._images:
+        if source.uid not in self._images:
             if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
                 to_little_endian(dataset)
-            self._images[uid] = _Image(self._name(), _without_pixels(dataset), series)
-        return self._images[uid]
+            header = _without_pixels(dataset)
+            self._images[source.uid] = _Image(source.path, _order(header), self._name(), header, series)
+        return self._images[source.uid]
 
     def _write(self) -> None:
-        images = sorted(self._images.values(), key=_number)
+        images = sorted(self._images.values(), key=lambda image: image.order)
         apart = any("ConcatenationUID" in image.header for image in images)
         for number, image in enumerate(images, start=1):
-            frames = sorted(image.frames, key=lambda frame: frame.number)
-            sources = [source for frame in frames for source in frame.sources]
-            identity = image.series.image(sources, repr([s.frame for s in sources]))
-            new = derive_enhanced(image.header, frames, identity, keep_private=self._options.keep_private)
-            if apart:  # the parts of a concatenation share a number, and these are parts no more
-                new.InstanceNumber = number
-            set_pixels(new, np.stack([f.image.encoded.stored for f in frames]), frames[0].image.bits)
-            image.frames.clear()
-            save(new, self._folder / image.name)
+            with parsing(image.source):
+                new = self._derive(image)
+                if apart:  # the parts of a concatenation share a number, and these are parts no more
+                    new.InstanceNumber = number
+                image.frames.clear()
+                save(new, self._folder / image.name)
+
+    def _derive(self, image: _Image) -> Dataset:
+        """The derived image, with its frames in the order of the source."""
+        frames = sorted(image.frames, key=lambda frame: frame.number)
+        sources = [source for frame in frames for source in frame.sources]
+        identity = image.series.image(sources, repr([s.frame for s in sources]))
+        new = derive_enhanced(image.header, frames, identity, keep_private=self._options.keep_private)
+        set_pixels(new, np.stack([f.image.encoded.stored for f in frames]), frames[0].image.bits)
+        return new
 
 
 def _without_pixels(dataset: Dataset) -> Dataset:
@@ -126,7 +139,7 @@ def _without_pixels(dataset: Dataset) -> Dataset:
     return header
 
 
-def _number(image: _Image) -> tuple[int, int, str]:
-    """The order of the source images: Instance Number, then the number within a concatenation."""
-    numbers = (integer(image.header.get(k)) or 0 for k in ("InstanceNumber", "InConcatenationNumber"))
-    return (*numbers, str(image.header.SOPInstanceUID))  # type: ignore[return-value]
+def _order(header: Dataset) -> tuple[int, int, str]:
+    """Instance Number, then the number within a concatenation."""
+    first, second = (integer(header.get(k)) or 0 for k in ("InstanceNumber", "InConcatenationNumber"))
+    return first, second, str(header.SOPInstanceUID)
