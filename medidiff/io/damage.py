@@ -1,4 +1,4 @@
-"""What a damaged DICOM element makes pydicom raise, turned into one sentence."""
+"""What a damaged DICOM element makes pydicom raise, turned into one sentence that names the file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import MedidiffError, PixelError
+
+HINT = "The file may be damaged; fetch it again."
 
 
 @contextmanager
@@ -23,10 +25,14 @@ def parsing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (MedidiffError, OSError, MemoryError):
+    except (OSError, MemoryError):
         raise
+    except MedidiffError as error:
+        if error.where is not None or not isinstance(error, PixelError):
+            raise
+        raise PixelError(error.what, where=path, received=error.received, hint=HINT) from error
     except Exception as error:  # pydicom raises almost anything
         raise PixelError(
             "the header has an element that cannot be parsed", where=path, received=type(error).__name__,
-            hint="The file may be damaged; fetch it again.",
+            hint=HINT,
         ) from error  # fmt: skip
