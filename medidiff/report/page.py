@@ -44,6 +44,7 @@ def run_page(report: Mapping[str, Any], images: Images, only: int | None = None)
         verdict=_verdict(report), settings=_settings(report), contents=contents, summary=summary,
         sections=sections, gallery=wrong, account=_account(report), command=report.get("command") or "",
         paths_note=_paths_note(report),
+        engines=_engines(report),
     )  # fmt: skip
 
 
@@ -213,6 +214,12 @@ def _settings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Noise level", sigma),
         ("Seed", str(s["seed"])),
     ]
+
+
+def _engines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Engine with its precision, and device; each once."""
+    found = [(f"{e['name']}, {e['precision']}", str(e["device"])) for e in report["engines"]]
+    return list(dict.fromkeys(found))
 
 
 def _account(report: Mapping[str, Any]) -> str:
