@@ -134,11 +134,13 @@ class SeriesRun:
         self._check()
         self._observer.stage("measuring")
         try:
-            return alone(number, volume, result, self._plan.request.slices)
+            found = alone(number, volume, result, self._plan.request.slices)
         except Exception as error:  # the denoised scan is written and good
             what = str(error) if isinstance(error, MedidiffError) else _unexpected(error, entry)
             notes.append(f"no figures for the report: {what}")
             return None
+        notes += found.notes
+        return found
 
     def _result(self, entry: Entry) -> tuple[Volume, _Done]:
         """Reads and denoises one stack."""

@@ -11,7 +11,7 @@ import numpy as np
 from medidiff.evaluation import Comparison
 from medidiff.evaluation.uncertainty import Reliability
 from medidiff.report.measure import Measure
-from medidiff.report.pictures import choose, take
+from medidiff.report.pictures import choose, not_there, take
 from medidiff.report.study import Study
 from medidiff.volume import Volume
 
@@ -80,7 +80,7 @@ def against(number: int, reference: Volume, arms: Sequence[ArmFigures], wanted: 
         "reference": True,
         "status": "compared",
         "reason": "",
-        "notes": [],
+        "notes": list(not_there(wanted, len(reference.array))),
         "arms": [_arm(a) for a in arms],
         "pictures": picture,
     }

@@ -13,7 +13,7 @@ from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.residual import PATCH_PX, ResidualTest
 from medidiff.report.measure import Measure, of_slices
-from medidiff.report.pictures import DIFFERENCE_SDS, choose, standard_window, take
+from medidiff.report.pictures import DIFFERENCE_SDS, choose, not_there, standard_window, take
 from medidiff.report.study import Study
 from medidiff.volume import Volume
 
@@ -63,7 +63,7 @@ def alone(number: int, scan: Volume, result: Result, wanted: Sequence[int] = ())
         "flag_protocol": _flag_protocol(found),
         "pictures": picture,
     }
-    return Study(content, images)
+    return Study(content, images, not_there(wanted, len(scan.array)))
 
 
 def _measures(found: NoReference) -> list[Measure]:

@@ -49,6 +49,12 @@ class Chosen:
     why: tuple[str, ...]
 
 
+def not_there(wanted: Sequence[int], count: int) -> tuple[str, ...]:
+    """A note about slices that were asked for, counted from 1, and do not exist."""
+    absent = ", ".join(str(n) for n in wanted if not 1 <= n <= count)
+    return (f"slices asked for that are not there: {absent} (there are {count})",) if absent else ()
+
+
 def standard_window(image: FloatArray, unit: str) -> tuple[float, float] | None:
     """Centre and width in which CT slices are shown first: lung where there is much of it, else abdomen.
 

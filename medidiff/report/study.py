@@ -15,7 +15,9 @@ class Study:
     Attributes:
         content: goes into its part of report.json.
         images: go beside it.
+        notes: what the user should know about the report.
     """
 
     content: dict[str, Any]
     images: Images
+    notes: tuple[str, ...] = ()

@@ -27,8 +27,9 @@ def done(run: Callable, tmp_path: Path) -> Path:
     """A run over a folder named after a patient."""
     source = ct_series(tmp_path / "DOE_JOHN" / "ct", shape=SHAPE, slices=6)
     (source.parent / "DOE letter.txt").write_text("hello")
-    ran = run("denoise", source.parent, "-o", tmp_path / "out", *NOISE, "--report", "--slices", "2,5")
+    ran = run("denoise", source.parent, "-o", tmp_path / "out", *NOISE, "--report", "--slices", "2,5,70")
     assert ran.code == 0, ran.err
+    assert "slices asked for that are not there: 70 (there are 6)" in ran.err
     assert f"report: {tmp_path / 'out' / 'report.html'}" in ran.err
     return tmp_path / "out"
 
@@ -46,7 +47,7 @@ def test_denoise_writes_a_report(done: Path) -> None:
     }  # fmt: skip
     assert series["outputs"].keys() == {"denoised"}  # the uncertainty was shown, not asked for
     page = (done / "report.html").read_text()
-    assert "--report --slices 2,5" in page
+    assert "--report --slices 2,5,70" in page
     rows = list(csv.DictReader(io.StringIO((done / "report.csv").read_text())))
     assert {r["measure"] for r in rows} >= set(figures)
 
