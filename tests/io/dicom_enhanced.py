@@ -1,4 +1,7 @@
-"""Builds small enhanced multi-frame CT and MR images, valid by dciodvfy: a knob for each awkward case."""
+"""Builds small enhanced multi-frame images: a knob for each awkward case.
+
+CT and MR are valid by dciodvfy; PET lacks what only describes its acquisition.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,17 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
 )
 
-FRAME_TYPE = {"CT": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "MR": ["ORIGINAL", "PRIMARY", "T1", "NONE"]}
+SOP_CLASS = {"CT": EnhancedCTImageStorage, "MR": EnhancedMRImageStorage, "PT": EnhancedPETImageStorage}
+FRAME_TYPE = {
+    "CT": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"],
+    "MR": ["ORIGINAL", "PRIMARY", "T1", "NONE"],
+    "PT": ["ORIGINAL", "PRIMARY", "STATIC", "NONE"],
+}
 DIMENSIONS = {
     "echo": ("EffectiveEchoTime", "MREchoSequence"),
     "b_value": ("DiffusionBValue", "MRDiffusionSequence"),
@@ -135,7 +144,7 @@ def _ds(values: float | Sequence[float], k: int) -> str:
 def _root(modality: str, series: str) -> Dataset:
     ds = _item(
         SpecificCharacterSet="ISO_IR 100",
-        SOPClassUID=EnhancedCTImageStorage if modality == "CT" else EnhancedMRImageStorage,
+        SOPClassUID=SOP_CLASS[modality],
         ImageType=FRAME_TYPE[modality],
         Modality=modality,
         AcquisitionDateTime="20200102101112",
@@ -180,6 +189,8 @@ def _shared(modality: str) -> Dataset:
     group = _item(
         FrameAnatomySequence=[_item(FrameLaterality="U", AnatomicRegionSequence=[region])],
     )
+    if modality == "PT":
+        return group
     if modality == "CT":
         group.IrradiationEventIdentificationSequence = [_item(IrradiationEventUID=uid("event"))]
         group.CTAcquisitionTypeSequence = [
@@ -267,7 +278,9 @@ def _frame(modality: str, k: int, place: np.ndarray) -> Dataset:
         ],
         FrameVOILUTSequence=[_item(WindowCenter=40, WindowWidth=400)],
     )  # fmt: skip
-    if modality == "CT":
+    if modality == "PT":
+        group.PETFrameTypeSequence = [kind]
+    elif modality == "CT":
         group.CTImageFrameTypeSequence = [kind]
         group.CTPositionSequence = [
             _item(TablePosition=0.0, DataCollectionCenterPatient=[0.0, 0.0, 0.0],

@@ -38,7 +38,7 @@ def frames_of(ds: Dataset) -> Sequence[Dataset]:
     return ds.PerFrameFunctionalGroupsSequence  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("modality", ["CT", "MR"])
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGLSLossless])
 def test_frames_come_back_in_their_order(
     tmp_path: Path, derivation: Derivation, modality: str, syntax: str
@@ -104,7 +104,7 @@ def test_identity_on_real_scans(io_data: Path, tmp_path: Path, derivation: Deriv
 
 
 @pytest.mark.parametrize("suffix", ["denoised", "residual", "uncertainty"])
-@pytest.mark.parametrize("modality", ["CT", "MR"])
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT"])
 def test_validators_find_nothing_new(
     tmp_path: Path, derivation: Derivation, modality: str, suffix: str
 ) -> None:
@@ -337,9 +337,14 @@ def test_a_frame_that_does_not_fit_gets_its_own_scale(tmp_path: Path, derivation
     assert introduced([tmp_path / "in" / "x"], written.files) == set()
 
 
-def test_pet_slopes_grow_frame_by_frame(tmp_path: Path, derivation: Derivation) -> None:
-    make_series(tmp_path / "classic", modality="PT", slope=[0.5, 0.25, 0.125], slices=3)
-    source = convert(sorted((tmp_path / "classic").iterdir()), tmp_path / "in" / "x")
+@pytest.mark.parametrize("legacy", [True, False])
+def test_pet_slopes_grow_frame_by_frame(tmp_path: Path, derivation: Derivation, legacy: bool) -> None:
+    source = tmp_path / "in" / "x"
+    if legacy:
+        make_series(tmp_path / "classic", modality="PT", slope=[0.5, 0.25, 0.125], slices=3)
+        convert(sorted((tmp_path / "classic").iterdir()), source)
+    else:
+        make_enhanced(source, modality="PT", slope=[0.5, 0.25, 0.125], slices=3, change_frame=map_values)
     volume = read(only(source))
     louder = volume.array.copy()
     louder[1, 2, 3] = 123456.7
@@ -348,9 +353,16 @@ def test_pet_slopes_grow_frame_by_frame(tmp_path: Path, derivation: Derivation) 
     assert written.clipped == 0
     assert again.array[1, 2, 3] == pytest.approx(123456.7, rel=1e-4)
     np.testing.assert_array_equal(again.array[[0, 2]], volume.array[[0, 2]])
-    scales = [g.PixelValueTransformationSequence[0] for g in frames_of(pydicom.dcmread(written.files[0]))]
+    new = pydicom.dcmread(written.files[0])
+    scales = [g.PixelValueTransformationSequence[0] for g in frames_of(new)]
     assert [float(s.RescaleIntercept) for s in scales] == [0.0] * 3
     assert len({str(s.RescaleSlope) for s in scales}) == 3
+    for group, scale in zip(frames_of(new), scales, strict=True):
+        for mapping in group.get("RealWorldValueMappingSequence") or []:  # type 1 in Enhanced PET
+            assert mapping.RealWorldValueSlope == pytest.approx(2 * float(scale.RescaleSlope))
+            assert mapping.RealWorldValueIntercept == 1.0
+    assert all(("RealWorldValueMappingSequence" in g) is not legacy for g in frames_of(new))
+    assert introduced([source], written.files) == set()
 
 
 def test_mr_without_a_transformation_is_clipped(tmp_path: Path, derivation: Derivation) -> None:
