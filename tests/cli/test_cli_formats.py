@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from cli_scans import SMALL, body, ct_series, mr_nifti, tree
+from dicom_enhanced import make_enhanced
 from dicom_series import make_series
 
 from medidiff.errors import PixelError
@@ -54,6 +55,27 @@ def test_a_stack_that_fails_does_not_cost_the_other(
     found = report(tmp_path / "out")["series"]
     assert sorted((s["status"], s["code"]) for s in found) == [("denoised", ""), ("refused", "PIXELS")]
     assert len(list(Path(ran.lines[0]).iterdir())) in (2, 4)
+
+
+def test_an_enhanced_image_comes_back_as_one(run: Callable, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    depths = [6.0, 0.0, 3.0]
+    stored = rng.normal(40, 20, (3, *SMALL)).astype(np.int16)
+    make_enhanced(tmp_path / "in" / "x", depths=depths, stored=stored, slope=[1.0, 0.5, 2.0])
+    ran = run("denoise", tmp_path / "in", "-o", tmp_path / "out", *NOISE, "--save-residual")
+    assert ran.code == 0, ran.err
+    volumes = {}
+    for word, line in zip(("denoised", "residual"), ran.lines, strict=True):
+        (file,) = Path(line).iterdir()
+        header = pydicom.dcmread(file)
+        assert header.SOPClassUID.name == "Enhanced CT Image Storage"
+        places = [float(g.PlanePositionSequence[0].ImagePositionPatient[2])
+                  for g in header.PerFrameFunctionalGroupsSequence]  # fmt: skip
+        assert [p - 5 for p in places] == depths
+        volumes[word] = read(discover([file]).items[0]).array
+    source = read(discover([tmp_path / "in"]).items[0]).array
+    assert not np.array_equal(volumes["denoised"], source)
+    np.testing.assert_allclose(source - volumes["denoised"], volumes["residual"], atol=1.01)
 
 
 def test_a_full_disk_leaves_nothing_of_any_stack(
