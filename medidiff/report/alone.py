@@ -17,6 +17,8 @@ from medidiff.report.pictures import DIFFERENCE_SDS, choose, not_there, standard
 from medidiff.report.study import Study
 from medidiff.volume import Volume
 
+NOT_THE_ERROR = "It is the noise that can still be seen; how far the result may be off, the uncertainty says."
+
 INTERVAL = 1.96
 """Standard errors on each side of a 95 % confidence interval."""
 
@@ -78,8 +80,8 @@ def _measures(found: NoReference) -> list[Measure]:
             per_slice=found.before.per_slice, family="Noise SD", role="before",
         ),
         Measure(
-            "noise_after", "Noise after", found.after.sigma, unit, noise, ".3g", headline=True,
-            per_slice=found.after.per_slice, family="Noise SD", role="after",
+            "noise_after", "Noise after", found.after.sigma, unit, f"{noise} {NOT_THE_ERROR}", ".3g",
+            headline=True, per_slice=found.after.per_slice, family="Noise SD", role="after",
         ),
         Measure(
             "noise_removed", "Noise removed", None if left is None else 100 * (1 - left), "%",
