@@ -187,7 +187,7 @@ def strip(
         axes.plot(data[out], jitter[out], "D", color=ROLES["flag"], markersize=5, zorder=4)
         for k in np.flatnonzero(out):
             axes.annotate(
-                names[k], (data[k], jitter[k]), xytext=(0, 9), textcoords="offset points", ha="center",
+                names[int(k)], (data[k], jitter[k]), xytext=(0, 9), textcoords="offset points", ha="center",
                 fontsize=8, color=ROLES["ink"],
             )  # fmt: skip
         axes.set_ylim(-0.7, 0.9)
