@@ -39,6 +39,13 @@ class DicomSource:
     study_numbers: frozenset[int]
 
 
+DESCRIBING = (
+    "Modality", "Units", "RescaleType", "RescaleSlope", "RescaleIntercept", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "HighBit", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+)  # fmt: skip
+"""Elements that discovery may not have looked at, and that reading needs."""
+
+
 def read_dataset(header: SliceHeader) -> FileDataset:
     """Reads a whole file again and makes sure that it is still the one that was discovered.
 
@@ -59,6 +66,13 @@ def read_dataset(header: SliceHeader) -> FileDataset:
         raise PixelError("ends early", where=header.path, hint="Fetch it again.")
     if str(dataset.SOPInstanceUID).strip() != header.uid:
         raise PixelError("has changed since it was discovered", where=header.path)
+    for keyword in DESCRIBING:
+        try:
+            dataset.get(keyword)
+        except Exception as error:  # a value that contradicts its VR raises almost anything, and may quote it
+            raise PixelError(
+                f"the element {keyword} cannot be parsed", where=header.path, received=type(error).__name__
+            ) from error
     return dataset
 
 

@@ -353,3 +353,12 @@ def test_header_is_read_without_pixels(tmp_path: Path) -> None:
     make_series(tmp_path, slices=1)
     (header,) = read_header(tmp_path / "IM000.dcm")
     assert "Doe" not in header.description  # type: ignore[union-attr]
+
+
+def test_an_unreadable_element_is_named(tmp_path: Path) -> None:
+    make_series(tmp_path, slices=1)
+    path = tmp_path / "IM000.dcm"
+    path.write_bytes(path.read_bytes().replace(b"\x08\x00\x60\x00CS", b"\x08\x00\x60\x00C\0"))
+    (item,) = discover([path]).items
+    with pytest.raises(PixelError, match="IM000.dcm: the element Modality cannot be parsed"):
+        read(item)
