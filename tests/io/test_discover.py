@@ -195,3 +195,18 @@ def test_equal_names_do_not_collide(tmp_path: Path) -> None:
 def test_modality_by_name(tmp_path: Path, name: str, modality: str) -> None:
     nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)).to_filename(tmp_path / name)
     assert discover([tmp_path]).items[0].modality == modality
+
+
+def test_links_that_go_in_circles(tmp_path: Path) -> None:
+    make_series(tmp_path / "a" / "b", slices=3)
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "b" / "down").symlink_to(tmp_path / "a", target_is_directory=True)
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    (tmp_path / "x").symlink_to(tmp_path / "y")
+    (tmp_path / "y").symlink_to(tmp_path / "x")
+    (tmp_path / "again").symlink_to(tmp_path / "a" / "b" / "IM000.dcm")
+    found = discover([tmp_path, tmp_path / "a" / "up" / "a"])
+    assert [len(i.files) for i in found.items] == [3]
+    reasons = {s.path.name: s.reason for s in found.skipped}
+    assert {reasons.pop(name) for name in ("itself", "x", "y")} == {Reason.UNREADABLE}
+    assert set(reasons.values()) == {Reason.DUPLICATE}
