@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class SeriesWriter:
         self._folder: Path | None = None
         self._enhanced: EnhancedWriter | None = None
         self._count = 0
+        self._started = datetime.now(timezone.utc)
 
     def __enter__(self) -> SeriesWriter:
         check_target(self._final, overwrite=self._options.overwrite, inputs=self._inputs)
@@ -74,7 +76,9 @@ class SeriesWriter:
         item: SeriesItem = volume.source
         stack: Stack = item.headers.stack
         options, folder = self._options, self._open()
-        series = SeriesIdentity(stack.slices[0], item.headers.study_numbers, derivation, options)
+        series = SeriesIdentity(
+            stack.slices[0], item.headers.study_numbers, derivation, options, self._started
+        )  # fmt: skip
         if stack.slices[0].frame_number:
             if self._enhanced is None:
                 self._enhanced = self._undo.enter_context(EnhancedWriter(folder, options, self._name))

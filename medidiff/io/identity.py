@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import NamedTuple
 
 from .derivation import Derivation, derived_number, derived_uid
@@ -62,6 +62,7 @@ class SeriesIdentity:
         study_numbers: Series Numbers that the study already has.
         derivation: what was done; series UID and number follow from its settings, not from its findings.
         options: what is written.
+        now: time stamp where the derivation has none; one for all stacks of the series.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class SeriesIdentity:
         study_numbers: frozenset[int],
         derivation: Derivation,
         options: WriteOptions,
+        now: datetime,
     ) -> None:
         self._settings = (
             derivation.fingerprint(), options.suffix, f"private={options.keep_private}",
@@ -78,7 +80,7 @@ class SeriesIdentity:
         self._options = options
         self._series = derived_uid(header.series, *self._settings)
         self._number = derived_number(header.number, study_numbers, options.suffix)
-        self._now = derivation.created or datetime.now(timezone.utc)
+        self._now = derivation.created or now
 
     def image(self, sources: Iterable[Source], *words: str) -> Identity:
         """The identifiers of one image.

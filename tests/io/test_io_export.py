@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -198,14 +199,16 @@ def test_stacks_of_a_series_come_back_as_one_series(tmp_path: Path, derivation: 
     volumes(tmp_path / "in", 4.0)
     items = discover([tmp_path / "in"]).items
     assert len(by_series(items)) == 1
+    now = replace(derivation, created=None)
     with open_output(items[0], tmp_path / "out", WriteOptions()) as output:
-        written = [output.add(read(item), derivation) for item in items]
+        written = [output.add(read(item), now) for item in items]
     assert written[0].path == written[1].path
     files = sorted(written[0].path.iterdir())
     assert len(files) == 10
     headers = [pydicom.dcmread(f) for f in files]
     assert len({h.SeriesInstanceUID for h in headers}) == 1
     assert len({h.SeriesNumber for h in headers}) == 1
+    assert len({h.SeriesTime for h in headers}) == 1  # also without a time from outside
     assert len({h.SOPInstanceUID for h in headers}) == 10
     again = discover([written[0].path]).items
     assert [item.part for item in again] == [(1, 2), (2, 2)]
