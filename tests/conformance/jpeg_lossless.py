@@ -6,6 +6,7 @@ No installed library has one, and tests should not need a tool to make such a fi
 from __future__ import annotations
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 CATEGORIES = 17  # 0 to 16 (Table H.2); every one gets a code of 5 bits
 START_LENGTH = 5
@@ -58,3 +59,20 @@ def _scan(differences: np.ndarray) -> bytes:
     text = "".join(words)
     text += "1" * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+
+
+def compress(ds: Dataset, k: int = 0) -> None:
+    """Compresses an unsigned image in place: a ``change`` for `make_series`."""
+    from pydicom.uid import JPEGLosslessSV1
+
+    encapsulated(ds, encode(ds.pixel_array, int(ds.BitsStored)), JPEGLosslessSV1)
+
+
+def encapsulated(ds: Dataset, stream: bytes, syntax: str) -> None:
+    """Puts a compressed stream into an image."""
+    from pydicom.encaps import encapsulate
+
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = syntax

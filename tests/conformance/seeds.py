@@ -11,12 +11,13 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "io"))  # also as a script
 
 from dicom_enhanced import make_enhanced
 from dicom_series import make_series
-from jpeg_lossless import encode
+from jpeg_lossless import compress, encapsulated
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _dicom(folder: Path) -> list[Path]:
         "rle": {"compress": uid.RLELossless},
         "jpeg-ls": {"compress": uid.JPEGLSLossless},
         "jpeg-2000": {"compress": uid.JPEG2000Lossless, "shape": (40, 36)},
-        "jpeg-lossless": {"change": _jpeg_lossless, "signed": False},
+        "jpeg-lossless": {"change": compress, "signed": False},
         "jpeg-baseline": {"change": _jpeg_baseline, "signed": False, "bits_stored": 8},
     }
     for name, knobs in kinds.items():
@@ -72,31 +73,16 @@ def _dicom(folder: Path) -> list[Path]:
     return [folder / name for name in (*kinds, *enhanced)]
 
 
-def _jpeg_lossless(ds: object, k: int) -> None:
-    from pydicom.uid import JPEGLosslessSV1
-
-    _encapsulate(ds, encode(ds.pixel_array, 12), JPEGLosslessSV1)  # type: ignore[attr-defined]
-
-
-def _jpeg_baseline(ds: object, k: int) -> None:
+def _jpeg_baseline(ds: Dataset, k: int) -> None:
     from io import BytesIO
 
     from PIL import Image
     from pydicom.uid import JPEGBaseline8Bit
 
     buffer = BytesIO()
-    Image.fromarray(ds.pixel_array.astype(np.uint8)).save(buffer, "JPEG")  # type: ignore[attr-defined]
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7  # type: ignore[attr-defined]
-    _encapsulate(ds, buffer.getvalue(), JPEGBaseline8Bit)
-
-
-def _encapsulate(ds: object, stream: bytes, syntax: str) -> None:
-    from pydicom.encaps import encapsulate
-
-    ds.PixelData = encapsulate([stream])  # type: ignore[attr-defined]
-    ds["PixelData"].VR = "OB"  # type: ignore[index]
-    ds["PixelData"].is_undefined_length = True  # type: ignore[index]
-    ds.file_meta.TransferSyntaxUID = syntax  # type: ignore[attr-defined]
+    Image.fromarray(ds.pixel_array.astype(np.uint8)).save(buffer, "JPEG")
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+    encapsulated(ds, buffer.getvalue(), JPEGBaseline8Bit)
 
 
 def _nifti(folder: Path) -> list[Path]:

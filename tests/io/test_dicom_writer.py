@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_series import inconsistent, introduced, make_series
+from dicom_series import make_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
@@ -20,6 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEGLSLossless,
 )
+from validators import inconsistent, introduced
 
 from medidiff.errors import OutputError, PixelError
 from medidiff.io import Derivation, SeriesItem, Written, discover, planned_output, read, write

@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_enhanced import make_enhanced
-from dicom_series import inconsistent, introduced, make_series, uid
+from dicom_series import make_series, uid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
@@ -24,6 +24,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from validators import inconsistent, introduced
 
 from medidiff.errors import MedidiffError, PixelError
 from medidiff.io import Derivation, Discovery, Reason, SeriesItem, discover, read, write

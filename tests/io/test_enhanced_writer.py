@@ -12,12 +12,13 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_enhanced import make_enhanced
-from dicom_series import inconsistent, introduced, make_series, uid
+from dicom_series import make_series, uid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLSLossless
 from test_enhanced_reader import assert_same_stack, convert, only, scout
+from validators import inconsistent, introduced
 
 from medidiff.errors import OutputError
 from medidiff.io import Derivation, WriteOptions, Written, discover, open_output, read, write
