@@ -10,8 +10,8 @@ import pytest
 
 from medidiff.cli.main import VERBS, main
 from medidiff.io import Reason
-from medidiff.io.pixels import DECODABLE
-from medidiff.io.sop_classes import CLASSIC, ENHANCED, NO_PICTURE
+from medidiff.io.dicom.pixels import DECODABLE
+from medidiff.io.dicom.sop_classes import CLASSIC, ENHANCED, NO_PICTURE
 
 ROOT = Path(__file__).resolve().parents[1]
 STATEMENT = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")

@@ -96,7 +96,7 @@ def _codecs() -> list[dict[str, Any]]:
     """Each compressed transfer syntax that medidiff reads, and what decodes it here."""
     from pydicom.pixels.decoders.base import get_decoder
 
-    from medidiff.io.pixels import DECODABLE, NATIVE
+    from medidiff.io.dicom.pixels import DECODABLE, NATIVE
 
     found = []
     for uid, name in DECODABLE.items():

@@ -56,7 +56,7 @@ def read(item: SeriesItem) -> Volume:
         PixelError: pixel data that is truncated or cannot be decoded; names the file.
     """
     if item.kind == "dicom":
-        from .dicom_reader import read_series as run
+        from .dicom.reader import read_series as run
     elif item.kind == "nifti":
         from .nifti import read_nifti as run
     else:

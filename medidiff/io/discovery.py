@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .dicom_header import read_header
-from .dicomdir import look_up
+from .dicom.directory import look_up
+from .dicom.geometry import Stack, stacks
+from .dicom.header import read_header
+from .dicom.slice_header import SliceHeader
 from .formats import Format, exists, sniff
-from .geometry import Stack, stacks
 from .items import Discovery, Reason, SeriesItem, Skipped
 from .names import output_path, printable, series_name
-from .slice_header import SliceHeader
 from .streams import cause
 from .walk import walk
 
@@ -165,7 +165,7 @@ def _duplicate(first: SliceHeader, header: SliceHeader) -> Skipped:
 
 
 def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
-    from .dicom_reader import DicomSource
+    from .dicom.reader import DicomSource
 
     first = stack.slices[0]
     files = tuple(dict.fromkeys(s.path for s in stack.slices))

@@ -18,10 +18,10 @@ from ..errors import GeometryError, RefusedError
 from ..volume import FloatArray, Volume
 from .atomic import check_target, staged
 from .derivation import MAPS, NOTICE, Derivation
-from .geometry import Stack
+from .dicom.geometry import Stack
+from .dicom.slice_header import SPLIT
 from .items import SeriesItem, WriteOptions, Written
 from .names import image_stem, output_path
-from .slice_header import SPLIT
 
 UPRIGHT = 0.1
 """Degrees that the stacking direction may lean from the slice normal (highdicom's 1e-3 is 0.06)."""
@@ -148,7 +148,7 @@ class ExportWriter:
 
 def _is_whole(item: SeriesItem) -> bool:
     """True where every real-world value of the source is an integer, as in CT: then the output's are too."""
-    from .dicom_reader import read_series
+    from .dicom.reader import read_series
 
     array = read_series(item).array
     return bool((array == np.rint(array)).all() and np.abs(array).max(initial=0) < 2**24)

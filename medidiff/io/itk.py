@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import PixelError
 from ..volume import Volume
-from . import grid, pixels
+from . import grid
 from .atomic import staged
 from .derivation import MAPS, Derivation
+from .dicom import pixels
 from .items import SeriesItem, Written
 from .itk_header import ItkSource, image_bytes, open_reader, quiet
 from .meta_header import unpacks

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ..errors import PixelError
 from ..volume import Volume
-from . import bids, grid, pixels
+from . import bids, grid
 from .atomic import check_target, staged
 from .derivation import MAPS, Derivation
+from .dicom import pixels
 from .formats import open_image
 from .items import SeriesItem, Written
 from .nifti_header import NiftiSource, derived_header

@@ -65,7 +65,7 @@ def open_output(item: SeriesItem, out_dir: Path, options: WriteOptions) -> Outpu
         check_exportable(item, options.format)
         return ExportWriter(item, final, options)
     if item.kind == "dicom":
-        from .dicom_writer import SeriesWriter
+        from .dicom.writer import SeriesWriter
 
         return SeriesWriter(item, final, options)
     return FileWriter(item, final, options)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import archive
-from .dicomdir import is_dicomdir, look_up
+from .dicom.directory import is_dicomdir, look_up
 from .formats import is_zip
 from .items import Reason
 from .streams import cause

@@ -81,7 +81,7 @@ def test_an_enhanced_image_comes_back_as_one(run: Callable, tmp_path: Path) -> N
 def test_a_full_disk_leaves_nothing_of_any_stack(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medidiff.io import dicom_writer
+    from medidiff.io.dicom import writer as dicom_writer
 
     save = dicom_writer.save
 

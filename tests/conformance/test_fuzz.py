@@ -10,7 +10,7 @@ from fuzz import Worker, run
 from jpeg_lossless import encode
 from mutations import mutate
 
-TRACEBACK = 'Traceback\n  File "/x/medidiff/io/pixels.py", line 3, in f\nKeyError: 1'
+TRACEBACK = 'Traceback\n  File "/x/medidiff/io/dicom/pixels.py", line 3, in f\nKeyError: 1'
 SCRIPT = """
 import os, sys, time
 print("ready", flush=True)

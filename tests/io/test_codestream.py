@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from medidiff.errors import PixelError
 from medidiff.io import discover, read
-from medidiff.io.codestream import JPEG, JPEG_2000, Claim, claim
+from medidiff.io.dicom.codestream import JPEG, JPEG_2000, Claim, claim
 
 LOSSLESS = "1.2.840.10008.1.2.4.70"
 

@@ -40,5 +40,5 @@ def test_an_element_that_is_only_copied(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["classic", "enhanced"])
 def test_an_element_that_reading_needs(tmp_path: Path, kind: str) -> None:
     (item,) = discover([spoiled(tmp_path, PADDING, kind)]).items
-    with pytest.raises(PixelError, match=r"IM000\.dcm: the header has an element that cannot be parsed"):
+    with pytest.raises(PixelError, match=r"IM000\.dcm: .* cannot be parsed"):
         read(item)

@@ -19,8 +19,8 @@ from pydicom.tag import Tag
 from medidiff.errors import PixelError
 from medidiff.io import Derivation
 from medidiff.io.derivation import derived_number, derived_uid, description
-from medidiff.io.derived_header import derive
-from medidiff.io.identity import Identity, Source
+from medidiff.io.dicom.derived_header import derive
+from medidiff.io.dicom.identity import Identity, Source
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -22,7 +22,7 @@ from validators import inconsistent, introduced
 
 from medidiff.errors import OutputError
 from medidiff.io import Derivation, WriteOptions, Written, discover, open_output, read, write
-from medidiff.io.derived_file import set_pixels
+from medidiff.io.dicom.derived_file import set_pixels
 from medidiff.volume import Volume
 
 SHUFFLED = [6.0, 0.0, 9.0, 3.0]

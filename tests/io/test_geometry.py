@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from medidiff.io import discover
-from medidiff.io.dicom_header import read_header
-from medidiff.io.geometry import stacks
-from medidiff.io.slice_header import SliceHeader
+from medidiff.io.dicom.geometry import stacks
+from medidiff.io.dicom.header import read_header
+from medidiff.io.dicom.slice_header import SliceHeader
 
 
 def headers(folder: Path) -> list[SliceHeader]:

@@ -29,10 +29,11 @@ from pydicom.uid import (
 )
 
 from medidiff.errors import PixelError
-from medidiff.io import Derivation, Reason, discover, pixels, read, write
-from medidiff.io.decoding import decode
-from medidiff.io.dicom_header import read_header
-from medidiff.io.slice_header import lenient
+from medidiff.io import Derivation, Reason, discover, read, write
+from medidiff.io.dicom import pixels
+from medidiff.io.dicom.decoding import decode
+from medidiff.io.dicom.header import read_header
+from medidiff.io.dicom.slice_header import lenient
 
 MR_TWINS = ["", "_expb", "_implicit", "_bigendian", "_RLE", "_jp2klossless", "_jpeg_ls_lossless", "_padded"]
 

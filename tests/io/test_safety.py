@@ -18,7 +18,8 @@ import json, resource, sys
 from pathlib import Path
 import nibabel, numpy, pydicom, SimpleITK
 from medidiff.errors import MedidiffError
-from medidiff.io import dicom_reader, discover, itk, nifti, read
+from medidiff.io import discover, itk, nifti, read
+from medidiff.io.dicom import reader as dicom_reader
 status = Path("/proc/self/status").read_text()
 used = int(status.split("VmSize:")[1].split()[0]) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]),) * 2)

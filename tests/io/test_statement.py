@@ -16,8 +16,8 @@ from pydicom.datadict import DicomDictionary, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medidiff.io import Derivation, discover, read, write
-from medidiff.io.derived_header import derive
-from medidiff.io.identity import Identity, Source
+from medidiff.io.dicom.derived_header import derive
+from medidiff.io.dicom.identity import Identity, Source
 
 STATEMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 TAG = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .items import Reason
+from ..items import Reason
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import PixelError
+from ...errors import PixelError
 from .codestream import JPEG, JPEG_2000, Claim, claim
 from .damage import parsing
 from .functional_groups import frame_count

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from .derivation import Derivation, derived_number, derived_uid
-from .items import WriteOptions
+from ..derivation import Derivation, derived_number, derived_uid
+from ..items import WriteOptions
 from .slice_header import SliceHeader
 
 

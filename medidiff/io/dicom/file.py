@@ -6,9 +6,9 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from .formats import open_image
-from .items import Reason
-from .streams import PIECE, BadStream, most_unpacked
+from ..formats import open_image
+from ..items import Reason
+from ..streams import PIECE, BadStream, most_unpacked
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 META_GROUP = b"\x02\x00"

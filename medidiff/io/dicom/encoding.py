@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..volume import Volume
+from ...volume import Volume
 from . import pixels
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..volume import Volume
+from ...volume import Volume
+from ..derivation import MAPS, Derivation
+from ..items import WriteOptions
 from . import pixels
 from .damage import parsing
-from .derivation import MAPS, Derivation
 from .derived_file import save, set_pixels
-from .dicom_reader import stored_slices, to_little_endian
 from .encoding import encode, peak_of
 from .enhanced_derivation import DerivedFrame, derive_enhanced
 from .geometry import Stack
 from .identity import SeriesIdentity, Source
-from .items import WriteOptions
+from .reader import stored_slices, to_little_endian
 from .slice_header import SliceHeader, integer, lenient
 from .tally import Tally
 

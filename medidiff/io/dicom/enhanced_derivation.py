@@ -11,8 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..derivation import MAPS, Derivation
 from . import elements
-from .derivation import MAPS, Derivation
 from .derived_header import DROPPED, SMOOTHING, code, copied, equip, identify, qualify, reference
 from .encoding import Image, map_window
 from .enhanced_header import FRAME_TYPE, frame_type

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .dicom_file import open_dicom
-from .formats import head_of
-from .items import Reason, Skipped
+from ..formats import head_of
+from ..items import Reason, Skipped
+from .file import open_dicom
 from .slice_header import lenient
 from .sop_classes import DICOMDIR
 

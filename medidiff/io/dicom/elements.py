@@ -10,7 +10,7 @@ from collections.abc import Collection
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PixelError
+from ...errors import PixelError
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement, RawDataElement

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..items import Reason
+from ..streams import cause
 from . import enhanced_header
-from .dicom_file import open_dicom
 from .extent import Extent, measure
+from .file import open_dicom
 from .functional_groups import frame_count
-from .items import Reason
 from .pixels import pixel_refusal, rescale_refusal
 from .slice_header import SPLIT, Place, SliceHeader, lenient, record, rounded, text
 from .sop_classes import CLASSIC, DICOMDIR, ENHANCED, NO_PICTURE, name_of
-from .streams import cause
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

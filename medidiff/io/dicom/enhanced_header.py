@@ -6,8 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..items import Reason
 from .functional_groups import FrameGroups, frame_count, frame_groups, ranges
-from .items import Reason
 from .pixels import pixel_refusal, rescale_refusal
 from .slice_header import Place, SliceHeader, integer, record, rounded, text
 from .sop_classes import ENHANCED

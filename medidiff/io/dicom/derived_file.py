@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import OutputError
+from ...errors import OutputError
 from .pixels import IntArray
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import MedidiffError, PixelError
+from ...errors import MedidiffError, PixelError
 
 HINT = "The file may be damaged; fetch it again."
 

@@ -7,19 +7,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..volume import Volume
+from ...volume import Volume
+from ..atomic import check_target, staged
+from ..derivation import MAPS, Derivation
+from ..items import SeriesItem, WriteOptions, Written
 from . import pixels
-from .atomic import check_target, staged
 from .damage import parsing
-from .derivation import MAPS, Derivation
 from .derived_file import save, set_pixels
 from .derived_header import derive
-from .dicom_reader import stored_slices, to_little_endian
 from .encoding import Image, encode, map_window, peak_of
 from .enhanced_writer import EnhancedWriter
 from .geometry import Stack
 from .identity import SeriesIdentity, Source
-from .items import SeriesItem, WriteOptions, Written
+from .reader import stored_slices, to_little_endian
 from .slice_header import lenient
 from .tally import Tally
 

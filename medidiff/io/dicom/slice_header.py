@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .items import Reason
-from .names import printable, without_patient
+from ..items import Reason
+from ..names import printable, without_patient
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

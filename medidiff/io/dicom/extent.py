@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal
 
-from .items import Reason
+from ..items import Reason
+from ..streams import most_unpacked
 from .pixels import NATIVE
-from .streams import most_unpacked
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

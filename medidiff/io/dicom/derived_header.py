@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
+from ..derivation import MAPS, Derivation, derived_uid, description
+from ..names import printable
 from . import elements
-from .derivation import MAPS, Derivation, derived_uid, description
 from .identity import Identity, Source
-from .names import printable
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import PixelError
-from ..volume import Volume
+from ...errors import PixelError
+from ...volume import Volume
+from ..items import SeriesItem
 from . import pixels
 from .damage import parsing
 from .decoding import decode_frames
-from .dicom_file import open_dicom
 from .elements import TEXT
+from .file import open_dicom
 from .functional_groups import frame_groups
 from .geometry import Stack
-from .items import SeriesItem
 from .slice_header import SliceHeader, lenient
 
 if TYPE_CHECKING:
