@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from medidiff.io.dicom.file import open_dicom
+from medidiff.io.dicom.slice_header import lenient
 from medidiff.report.privacy import hashed
 
 FIELDS = {
@@ -26,11 +29,8 @@ def identity(path: Path) -> dict[str, str]:
     Args:
         path: one file of the series.
     """
-    from pydicom import dcmread
-
-    dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(FIELDS))
-    found = {title: str(dataset.get(keyword) or "").strip() for keyword, title in FIELDS.items()}
-    return {title: text for title, text in found.items() if text}
+    texts = _texts(path, FIELDS)
+    return {title: text for title, text in zip(FIELDS.values(), texts, strict=True) if text}
 
 
 def pseudonym(path: Path) -> str | None:
@@ -42,9 +42,14 @@ def pseudonym(path: Path) -> str | None:
     Args:
         path: one file of the series.
     """
+    words = _texts(path, ("PatientID", "PatientName", "PatientBirthDate"))
+    return hashed("\n".join(words)) if any(words) else None
+
+
+def _texts(path: Path, keywords: Iterable[str]) -> list[str]:
+    """The values of elements as text, "" where absent."""
     from pydicom import dcmread
 
-    keywords = ["PatientID", "PatientName", "PatientBirthDate"]
-    dataset = dcmread(path, stop_before_pixels=True, specific_tags=keywords)
-    words = [str(dataset.get(keyword) or "").strip() for keyword in keywords]
-    return hashed("\n".join(words)) if any(words) else None
+    with lenient(), open_dicom(path) as file:
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(keywords))
+        return [str(dataset.get(keyword) or "").strip() for keyword in keywords]

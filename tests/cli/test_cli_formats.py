@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,3 +195,23 @@ def test_a_stopped_run_goes_on(run: Callable, tmp_path: Path) -> None:
     ran = run(*again, "--resume")
     assert ran.code == 0
     assert ran.lines == []
+
+
+@pytest.mark.parametrize("packing", ["zip", "gzip"])
+def test_packed_scans_come_with_a_report(run: Callable, tmp_path: Path, packing: str) -> None:
+    source = ct_series(tmp_path / "in")
+    (plain,) = run("denoise", source, "-o", tmp_path / "plain", *NOISE).lines
+    if packing == "zip":
+        given = Path(shutil.make_archive(str(tmp_path / "scan"), "zip", source))
+    else:
+        given = tmp_path / "packed"
+        given.mkdir()
+        for path in source.iterdir():
+            (given / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    ran = run("denoise", given, "-o", tmp_path / "out", *NOISE, "--report", "--identify")
+    assert ran.code == 0, ran.err
+    assert "Doe^Jane" in (tmp_path / "out" / "report.html").read_text()
+    for a, b in zip(sorted(Path(plain).iterdir()), sorted(Path(ran.lines[0]).iterdir()), strict=True):
+        old, new = pydicom.dcmread(a), pydicom.dcmread(b)
+        assert old.SOPInstanceUID == new.SOPInstanceUID
+        assert old.PixelData == new.PixelData
