@@ -86,6 +86,8 @@ def test_nothing_found_tells_no_image_from_refused() -> None:
         Skipped(Path("/in/a.txt"), Reason.NOT_AN_IMAGE),
         Skipped(Path("/in/b"), Reason.COLOUR, "RGB"),
     )
+    link = Skipped(Path("/in/c"), Reason.DUPLICATE, "a link to a.txt")
+    assert isinstance(nothing_found([Path("/in")], [text, link]), NoImageError)
     empty = nothing_found([Path("/in")], [])
     assert isinstance(empty, NoImageError)
     assert isinstance(nothing_found([Path("/in")], [text]), NoImageError)

@@ -28,6 +28,8 @@ SHOWN_REASONS = 3
 def nothing_found(paths: Sequence[Path], skipped: Sequence[Skipped]) -> MedidiffError:
     """The error for paths without anything to denoise: no image, or only images that are refused."""
     where = paths[0] if len(paths) == 1 else None
+    # A second name of a file says nothing that the first does not.
+    skipped = [s for s in skipped if s.reason is not Reason.DUPLICATE]
     refused = [s for s in skipped if s.reason not in NO_IMAGE]
     if not skipped:
         return NoImageError("no CT or MR image found: the folder is empty", where=where)
