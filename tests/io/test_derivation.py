@@ -209,3 +209,14 @@ def test_an_element_that_cannot_be_parsed_is_named_and_not_quoted(
     with pytest.raises(PixelError, match="cannot be parsed") as caught:
         derive(source, derivation, ME, keep_private=False)
     assert "Doe" not in str(caught.value)
+
+
+def test_a_wrong_vr_of_what_is_written_anew_does_not_count(source: Dataset, derivation: Derivation) -> None:
+    """In an explicit VR file, the VR of an element is what the file says."""
+    for keyword, vr in (("Manufacturer", "DS"), ("SeriesTime", "AT"), ("SeriesDescription", "UL")):
+        tag = Tag(keyword)
+        source._dict[tag] = RawDataElement(tag, vr, 0, b"", 0, False, True)
+    new = derive(source, derivation, ME, keep_private=False)
+    assert (new.Manufacturer, new["Manufacturer"].VR) == ("medidiff", "LO")
+    assert new["SeriesTime"].VR == "TM"
+    assert new["SeriesDescription"].VR == "LO"

@@ -504,3 +504,10 @@ def test_write_then_read_is_identity(
     written = write(volume, folder / "out", derivation=Derivation("m"))
     assert_same_stack(only(folder / "in"), only(written.path))
     np.testing.assert_array_equal(pydicom.dcmread(written.files[0]).pixel_array, stored)
+
+
+def test_without_a_study_there_is_no_evidence(tmp_path: Path) -> None:
+    make_enhanced(tmp_path / "E", change=lambda ds: delattr(ds, "StudyInstanceUID"))
+    (item,) = discover([tmp_path / "E"]).items
+    written = write(read(item), tmp_path / "out", derivation=Derivation("m"))
+    assert "SourceImageEvidenceSequence" not in pydicom.dcmread(written.files[0])

@@ -31,6 +31,14 @@ DROPPED = (
 )  # fmt: skip
 """Not true of the new image, and not required of it."""
 
+WRITTEN = (
+    "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ImageType",
+    "InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "DerivationDescription",
+    "SourceImageSequence", "ContentQualification", "Manufacturer", "ManufacturerModelName",
+    "SoftwareVersions",
+)  # fmt: skip
+"""Written anew: not copied, so that a wrong VR of the source's is not either."""
+
 NOT_OF_A_MAP = (
     "PixelPaddingValue", "PixelPaddingRangeLimit", "VOILUTSequence", "VOILUTFunction",
     "WindowCenterWidthExplanation", "RealWorldValueMappingSequence",
@@ -73,7 +81,7 @@ def copied(source: Dataset, without: Iterable[str], *, keep_private: bool, suffi
     """
     from pydicom.tag import Tag
 
-    gone = {Tag(k) for k in (*DROPPED, *without, *(NOT_OF_A_MAP if suffix in MAPS else ()))}
+    gone = {Tag(k) for k in (*DROPPED, *WRITTEN, *without, *(NOT_OF_A_MAP if suffix in MAPS else ()))}
     return elements.copied(source, keep_private=keep_private, without=gone)
 
 
@@ -93,6 +101,9 @@ def identify(new: Dataset, source: Dataset, identity: Identity, word: str) -> No
     new.ContentDate, new.ContentTime = day, time
     # PET counts Frame Reference Time and decay from Series Date and Time (C.8.9.1.1.4, C.8.9.4.1.5).
     if source.get("Modality") != "PT":
+        for keyword in ("SeriesDate", "SeriesTime"):
+            if keyword in new:
+                delattr(new, keyword)
         new.SeriesDate, new.SeriesTime = day, time
 
 

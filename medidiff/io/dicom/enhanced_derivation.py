@@ -83,7 +83,8 @@ def derive_enhanced(
     equip(new, source, derivation)
     if new.SOPClassUID not in LEGACY_CONVERTED:  # type 1 in Enhanced General Equipment (C.7.5.2)
         new.DeviceSerialNumber = derivation.model_sha256[:12] or "none"
-    new.SourceImageEvidenceSequence = [_evidence(source, identity.sources)]
+    if source.get("StudyInstanceUID"):
+        new.SourceImageEvidenceSequence = [_evidence(source, identity.sources)]
     groups = frame_groups(source)
     shared, own = _copied_groups(source, [groups[f.number - 1] for f in frames], keep_private)
     _set_groups(new, [FrameGroups(item, shared) for item in own], frames, identity.suffix)
