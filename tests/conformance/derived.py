@@ -79,3 +79,21 @@ def by_source(sources: Iterable[Path], derived: Iterable[Path]) -> Iterator[tupl
             first = frame.DerivationImageSequence[0].SourceImageSequence[0]
         yield known.pop(str(first.ReferencedSOPInstanceUID)), path
     assert not known, f"nothing was derived from {sorted(known.values())}"
+
+
+def same_image(source: Path, derived: Path) -> None:
+    """Values and geometry agree frame by frame; so does what both images are shown with."""
+    old, new = real_values(source), real_values(derived)
+    assert len(old) == len(new)
+    for (a, place_a), (b, place_b) in zip(old.values(), new.values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(place_a, place_b)
+    a, b = (load(path) for path in (source, derived))
+    for keyword in (
+        "ImageOrientationPatient", "PixelSpacing", "PixelPaddingValue", "PixelPaddingRangeLimit",
+        "WindowCenter", "WindowWidth", "BitsStored", "PixelRepresentation", "PhotometricInterpretation",
+        "RescaleSlope", "RescaleIntercept", "FrameOfReferenceUID", "PatientName", "StudyInstanceUID",
+    ):  # fmt: skip
+        assert a.get(keyword) == b.get(keyword), keyword
+    assert a.SOPClassUID == b.SOPClassUID
+    assert a.SOPInstanceUID != b.SOPInstanceUID == b.file_meta.MediaStorageSOPInstanceUID

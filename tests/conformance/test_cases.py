@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cases import CASES, Case
-from derived import by_source, load, real_values
+from derived import by_source, load, real_values, same_image
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from validators import inconsistent, introduced, newly_missing, unreadable
 
@@ -81,7 +81,7 @@ def test_identity(tmp_path: Path, case: Case) -> None:
     assert sum(stack.slices for stack in case.stacks) == sum(len(v.array) for v in volumes)
     sources = {h.path for item in items for h in item.headers.stack.slices}
     for source, derived in by_source(sources, files):
-        assert_same_image(source, derived)
+        same_image(source, derived)
 
 
 @written_cases
@@ -136,21 +136,3 @@ def copy(
         written = [output.add(volume, derivation) for volume in volumes]
     assert sum(w.clipped for w in written) == 0
     return volumes, sorted({f for w in written for f in w.files})
-
-
-def assert_same_image(source: Path, derived: Path) -> None:
-    """Values and geometry agree frame by frame; so does what both images are shown with."""
-    old, new = real_values(source), real_values(derived)
-    assert len(old) == len(new)
-    for (a, place_a), (b, place_b) in zip(old.values(), new.values(), strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(place_a, place_b)
-    a, b = (load(path) for path in (source, derived))
-    for keyword in (
-        "ImageOrientationPatient", "PixelSpacing", "PixelPaddingValue", "PixelPaddingRangeLimit",
-        "WindowCenter", "WindowWidth", "BitsStored", "PixelRepresentation", "PhotometricInterpretation",
-        "RescaleSlope", "RescaleIntercept", "FrameOfReferenceUID", "PatientName", "StudyInstanceUID",
-    ):  # fmt: skip
-        assert a.get(keyword) == b.get(keyword), keyword
-    assert a.SOPClassUID == b.SOPClassUID
-    assert a.SOPInstanceUID != b.SOPInstanceUID == b.file_meta.MediaStorageSOPInstanceUID

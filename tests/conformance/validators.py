@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
+from derived import load
 from pydicom.datadict import tag_for_keyword
 
 FALSE_ALARM = re.compile(
@@ -99,7 +99,7 @@ def _attributes() -> Any:
 
 def missing(path: Path) -> set[str]:
     """Keywords of required attributes that a file lacks: type 1 absent or empty, type 2 absent."""
-    ds = pydicom.dcmread(path)
+    ds = load(path)
     found = set()
     for keyword, kind in required(str(ds.SOPClassUID)):
         element = ds.get_item(tag_for_keyword(keyword))
