@@ -9,7 +9,7 @@ from dicom_enhanced import make_enhanced
 from dicom_series import make_series
 
 from medidiff.errors import PixelError
-from medidiff.io import Derivation, discover, read, write
+from medidiff.io import Derivation, Reason, discover, read, write
 
 THICKNESS = b"\x18\x00\x50\x00DS"
 PADDING = b"\x28\x00\x20\x01SS"
@@ -42,3 +42,11 @@ def test_an_element_that_reading_needs(tmp_path: Path, kind: str) -> None:
     (item,) = discover([spoiled(tmp_path, PADDING, kind)]).items
     with pytest.raises(PixelError, match=r"IM000\.dcm: .* cannot be parsed"):
         read(item)
+
+
+@pytest.mark.parametrize("vr", [b"PN", b"LO", b"DS"])
+def test_a_transfer_syntax_that_is_no_uid(tmp_path: Path, vr: bytes) -> None:
+    make_series(tmp_path, slices=1)
+    path = tmp_path / "IM000.dcm"
+    path.write_bytes(path.read_bytes().replace(b"\x02\x00\x10\x00UI", b"\x02\x00\x10\x00" + vr))
+    assert [s.reason for s in discover([path]).skipped] == [Reason.DAMAGED_HEADER]

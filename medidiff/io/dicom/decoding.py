@@ -145,6 +145,4 @@ def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:
 
 def is_native(dataset: Dataset) -> bool:
     """True for pixel data that is not compressed."""
-    from pydicom.uid import UID
-
-    return not UID(str(dataset.file_meta.TransferSyntaxUID)).is_compressed
+    return not dataset.file_meta.TransferSyntaxUID.is_compressed

@@ -43,6 +43,7 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
         the file has none.
     """
     import pydicom
+    from pydicom.uid import UID
 
     with lenient():
         try:
@@ -54,6 +55,8 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
         except Exception as error:  # a damaged header makes pydicom raise almost anything
             return Reason.DAMAGED_HEADER, type(error).__name__
         try:
+            if (uid := dataset.file_meta.get("TransferSyntaxUID")) and not isinstance(uid, UID):
+                return Reason.DAMAGED_HEADER, "Transfer Syntax UID (0002,0010)"  # with another VR than UI
             if reason := _no_image(dataset):
                 return _cut_off(dataset, extent) or reason
             if extent.floating:
