@@ -13,6 +13,7 @@ from pydicom.uid import (
     CTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     MRImageStorage,
     PositronEmissionTomographyImageStorage,
     generate_uid,
@@ -41,6 +42,7 @@ def make_series(
     depths: Sequence[float] | None = None,
     tilt: float = 0.0,
     orientation: Sequence[float] = (1, 0, 0, 0, 1, 0),
+    bits_allocated: int = 16,
     bits_stored: int = 16,
     signed: bool = True,
     slope: float | Sequence[float] | None = 1.0,
@@ -69,7 +71,8 @@ def make_series(
         first: index of the first slice in the UIDs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kind = np.int16 if signed else np.uint16
+    kind = np.dtype(f"{'i' if signed else 'u'}{bits_allocated // 8}")
+    bits_stored = min(bits_stored, bits_allocated)
     rng = np.random.default_rng(seed)
     depths = [step * k for k in range(slices)] if depths is None else list(depths)
     low, high = (
@@ -98,15 +101,16 @@ def make_series(
         big = syntax == ExplicitVRBigEndian
         ds.SamplesPerPixel = 1
         ds.PhotometricInterpretation = "MONOCHROME2"
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, bits_stored, bits_stored - 1
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = bits_allocated, bits_stored, bits_stored - 1
         ds.PixelRepresentation = int(signed)
         if padding is not None:
             ends = np.atleast_1d(padding)
             ds.add_new("PixelPaddingValue", "SS" if signed else "US", int(ends[0]))
             if len(ends) > 1:
                 ds.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", int(ends[1]))
-        ds.PixelData = values.astype(values.dtype.newbyteorder(">" if big else "<")).tobytes()
-        ds["PixelData"].VR = "OW"
+        data = values.astype(values.dtype.newbyteorder(">" if big else "<")).tobytes()
+        ds.PixelData = data + bytes(len(data) % 2)
+        ds["PixelData"].VR = "OW" if bits_allocated > 8 or syntax == ImplicitVRLittleEndian else "OB"
         ds.file_meta = FileMetaDataset()
         ds.file_meta.TransferSyntaxUID = syntax
         ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
