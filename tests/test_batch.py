@@ -127,6 +127,8 @@ def test_the_output_folder_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
         check_folder(tmp_path / "file" / "b")
     with pytest.raises(UsageError, match="folder"):
         check_folder(tmp_path / "out.nrrd")
+    with pytest.raises(OutputError, match="too long"):
+        check_folder(tmp_path / ("x" * 300))
 
 
 def test_which_of_our_own_images_count_as_earlier_outputs() -> None:

@@ -83,10 +83,11 @@ def check_folder(out_dir: Path) -> None:
         raise UsageError(
             "The output (-o) is a folder; file names are made from those of the scans", received=out_dir
         )
-    nearest = out_dir
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    if not nearest.is_dir():
-        raise OutputError("a file is where the output folder should be", where=nearest)
-    with reported(out_dir), tempfile.TemporaryDirectory(prefix=".medidiff-", dir=nearest):
-        pass
+    with reported(out_dir):
+        nearest = out_dir
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
+        if not nearest.is_dir():
+            raise OutputError("a file is where the output folder should be", where=nearest)
+        with tempfile.TemporaryDirectory(prefix=".medidiff-", dir=nearest):
+            pass

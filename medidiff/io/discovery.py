@@ -55,7 +55,7 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
             progress(done, len(files))
     items = _series(headers, skipped) + items
     skipped = _with_missing(skipped, [path for path, _ in files])
-    inputs = frozenset(seen).union(s.path.resolve() for s in skipped if s.path.is_file())
+    inputs = frozenset(seen).union(s.path.resolve() for s in skipped if os.path.isfile(s.path))
     unique = _unique_names(items)
     return Discovery(
         tuple(replace(item, name=name, inputs=inputs) for item, name in zip(items, unique, strict=True)),

@@ -22,7 +22,7 @@ def walk(path: Path) -> Iterator[Entry]:
 
     A zip file stands for its members, and a DICOMDIR that is named itself for the files that it names.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # also for a name too long for the system
         yield path, None, (Reason.NOT_FOUND, "")
     elif path.is_dir():
         yield from _walk_folder(path)

@@ -100,6 +100,7 @@ def _nifti(folder: Path) -> list[Path]:
         "nifti-2/a.nii": nib.Nifti2Image(whole.astype(np.uint8), affine, dtype=np.uint8),
         "nifti-big/a.nii": nib.Nifti1Image(whole, affine, nib.Nifti1Header(endianness=">")),
         "nifti-pair/a.img": nib.Nifti1Pair(whole, affine),
+        "nifti-pair-gz/a.img.gz": nib.Nifti2Pair(whole, affine),
     }
     images["nifti/a.nii"].header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"text"))
     images["nifti-2/a.nii"].header.set_slope_inter(0.5, -3.0)
@@ -139,6 +140,9 @@ def _packed(folder: Path) -> list[Path]:
     with ZipFile(folder / "zip" / "scan.zip", "w", ZIP_DEFLATED) as archive:
         for path in sorted((folder / "loose").iterdir()):
             archive.write(path, f"inner/{path.name}")
+    with ZipFile(folder / "zip" / "more.zip", "w", ZIP_DEFLATED) as archive:
+        for name in ("nifti-pair/a.hdr", "nifti-pair/a.img", "nrrd-gz/a.nrrd", "mha-z/a.mha"):
+            archive.write(folder / name, name)
     (folder / "gz").mkdir()
     for path in sorted((folder / "loose").iterdir()):
         (folder / "gz" / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))

@@ -121,6 +121,20 @@ def test_names_that_lead_out_are_never_opened(
     assert len(files(found)) == 31
 
 
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_name_too_long_for_the_system_is_missing(disc: Path, tmp_path: Path, alone: bool) -> None:
+    shutil.copytree(disc, tmp_path / "disc")
+    with pydicom.config.disable_value_validation():
+        renamed(tmp_path / "disc", lambda k: ["x" * 300] if k == 3 else None)
+    found = discover([tmp_path / "disc" / "DICOMDIR" if alone else tmp_path / "disc"])
+    assert Reason.DICOMDIR_MISSING in {s.reason for s in found.skipped}
+
+
+def test_a_path_too_long_for_the_system_does_not_exist() -> None:
+    assert [s.reason for s in discover([Path("x" * 300)]).skipped] == [Reason.NOT_FOUND]
+
+
 def test_a_damaged_dicomdir_does_not_hide_the_files(disc: Path, tmp_path: Path) -> None:
     shutil.copytree(disc, tmp_path / "disc")
     data = (tmp_path / "disc" / "DICOMDIR").read_bytes()
