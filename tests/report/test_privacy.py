@@ -14,7 +14,7 @@ UID = "1.3.6.1.4.1.14519.5.2.1.7695.1700"
 
 @pytest.fixture
 def names() -> Names:
-    return Names([ROOT], Path("/work/out"))
+    return Names([ROOT], Path("/place/out"))
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_folder_is_called_the_same_wherever_it_is_named(names: Names) -> None:
 
 
 def test_outputs_are_relative(names: Names) -> None:
-    assert names.path("/work/out/4_Abdomen_12345678") == "4_Abdomen_12345678"
-    assert names.path(Path("/work/out")) == "OUT"
+    assert names.path("/place/out/4_Abdomen_12345678") == "4_Abdomen_12345678"
+    assert names.path(Path("/place/out")) == "OUT"
 
 
 def test_messages(names: Names) -> None:
@@ -59,13 +59,13 @@ def test_messages(names: Names) -> None:
 def test_command_words(names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Doe").mkdir()
-    words = ["denoise", "Doe", "-o", "/work/out", "--sigma=/data/DOE/map.nii", "--mode", "mean", "--report"]
+    words = ["denoise", "Doe", "-o", "/place/out", "--sigma=/data/DOE/map.nii", "--mode", "mean", "--report"]
     assert [names.word(w) for w in words] == [
         "denoise", hashed("Doe"), "-o", "OUT", "--sigma=map.nii", "--mode", "mean", "--report",
     ]  # fmt: skip
 
 
 def test_identified_reports_say_everything() -> None:
-    names = Names([ROOT], Path("/work/out"), identify=True)
+    names = Names([ROOT], Path("/place/out"), identify=True)
     assert names.path(ROOT / "DOE.zip") == "/data/DOE_JOHN/DOE.zip"
     assert names.text(f"{ROOT}: {UID}") == f"{ROOT}: {UID}"
