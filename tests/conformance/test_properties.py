@@ -106,6 +106,8 @@ def test_written_and_read_again(
     seed: int,
 ) -> None:  # fmt: skip
     home, bits = fresh(folder), min(bits, allocated)
+    if "compress" in encoding and allocated == 16:
+        bits = max(bits, 9)  # pydicom's encoder writes fewer as one byte a pixel, which is not 16 allocated
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     kind = np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
     values = np.random.default_rng(seed).integers(low, high, (3, 5, 8), endpoint=True).astype(kind)

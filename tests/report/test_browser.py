@@ -245,7 +245,9 @@ def test_it_prints_with_pictures_side_by_side_and_no_controls(opened: Open, tmp_
     tool = shutil.which("pdftotext")
     if tool is None:
         pytest.skip("no pdftotext in the path")
-    text = subprocess.run([tool, "-layout", path, "-"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([tool, "-layout", path, "-"], capture_output=True, check=True).stdout.decode(
+        "utf-8"
+    )
     text = re.sub(r"[^\S\f]+", " ", text)
     for part in ("Research use only", "Noise before", "Slice 3 of 7", "How to reproduce", "Reviewed by"):
         assert part in text
