@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# The same examples in every run: a failure must not depend on luck. HYPOTHESIS_PROFILE=default searches further.
+# The same examples in every run, so that no failure depends on luck; HYPOTHESIS_PROFILE=default searches on.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
