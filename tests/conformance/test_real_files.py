@@ -7,6 +7,9 @@ tools look at the first, a middle and the last image of a series; dcentvfy at al
 from __future__ import annotations
 
 import csv
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -170,3 +173,31 @@ def test_lossless_copies_decode_alike(shared_data: Path, tmp_path: Path, encoder
         (item,) = discover([copy]).items
         (known,) = real_values(source).values()
         np.testing.assert_array_equal(read(item).array[0], known[0].astype(np.float32))
+
+
+@pytest.mark.parametrize(("root", "code"), [("shared", 0), ("pydicom", 4)])
+def test_the_command_line_over_all_of_them(
+    request: pytest.FixtureRequest, tmp_path: Path, root: str, code: int
+) -> None:
+    """Every file is a slice of a series, or skipped with a reason; every slice comes back."""
+    folder = place(root, "", request.getfixturevalue("io_data") if root == "shared" else Path())
+    listed = medidiff("inspect", folder, "--json")
+    assert listed.returncode == 0
+    content = json.loads(listed.stdout)
+    skipped = sum(group["files"] for group in content["skipped"])
+    used = sum(series["files"] for series in content["series"])
+    assert used + skipped == sum(path.is_file() for path in folder.rglob("*"))
+    run = medidiff("denoise", folder, "-o", tmp_path / "out", "--strength", "0")
+    assert run.returncode == code, run.stderr[-500:]  # 4: some images could not be used
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert {series["status"] for series in report["series"]} == {"denoised"}
+    assert len(report["series"]) == len(content["series"])
+    assert sum(group["files"] for group in report["skipped_files"]) == skipped
+    slices = sum(s["shape_zyx"][0] for s in report["series"] if s["kind"] == "dicom")
+    images = [load(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert sum(int(ds.get("NumberOfFrames") or 1) for ds in images) == slices
+
+
+def medidiff(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "medidiff", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
