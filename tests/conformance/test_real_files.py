@@ -14,7 +14,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pydicom
 import pytest
 import SimpleITK as sitk
 from derived import by_source, load, real_values, same_image
@@ -160,19 +159,24 @@ ENCODERS = {
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_lossless_copies_decode_alike(shared_data: Path, tmp_path: Path, encoder: str) -> None:
+@pytest.mark.parametrize(
+    ("root", "name"),
+    [("pydicom", "CT_small.dcm"), ("pydicom", "MR_small.dcm"), *(("shared", s) for s in SERIES[:4])],
+)
+def test_lossless_copies_decode_alike(
+    request: pytest.FixtureRequest, tmp_path: Path, root: str, name: str, encoder: str
+) -> None:
     """Encoders of GDCM and DCMTK, neither of which medidiff decodes with."""
-    sources = [Path(str(pydicom.data.get_testdata_file(name))) for name in ("CT_small.dcm", "MR_small.dcm")]
-    sources += [sorted((shared_data / "io" / series).rglob("*.dcm"))[1] for series in SERIES[:4]]
+    source = place(root, name, request.getfixturevalue("io_data") if root == "shared" else Path())
+    source = source if source.is_file() else sorted(source.rglob("*.dcm"))[1]
     command, *options = ENCODERS[encoder]
-    for k, source in enumerate(sources):
-        copy = tmp_path / f"{k}.dcm"
-        run = tool(command, *options, source, copy)
-        assert run.returncode == 0, run.stderr
-        assert load(copy).file_meta.TransferSyntaxUID != load(source).file_meta.TransferSyntaxUID
-        (item,) = discover([copy]).items
-        (known,) = real_values(source).values()
-        np.testing.assert_array_equal(read(item).array[0], known[0].astype(np.float32))
+    copy = tmp_path / "copy.dcm"
+    run = tool(command, *options, source, copy)
+    assert run.returncode == 0, run.stderr
+    assert load(copy).file_meta.TransferSyntaxUID != load(source).file_meta.TransferSyntaxUID
+    (item,) = discover([copy]).items
+    (known,) = real_values(source).values()
+    np.testing.assert_array_equal(read(item).array[0], known[0].astype(np.float32))
 
 
 @pytest.mark.parametrize(("root", "code"), [("shared", 0), ("pydicom", 4)])
