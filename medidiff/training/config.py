@@ -27,6 +27,7 @@ class DataConfig:
         slices_per_chunk: simulated slices that are shuffled together.
         max_slices: at most this many slices of one series (evenly spaced).
         views: projection views of the noise bases (CT).
+        insert_share: share of training slices with small faint inserts of known truth (CT).
     """
 
     root: str = "../shared/data"
@@ -39,6 +40,7 @@ class DataConfig:
     slices_per_chunk: int = 8
     max_slices: int = 30
     views: int = 288
+    insert_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class OptimiserConfig:
         soft_weight: weight of soft tissue (CT).
         clip: gradients are clipped to this global norm.
         precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+        inverse_variance: samples with noisy targets count as much as they tell, v / (v + excess).
     """
 
     steps: int = 30_000
@@ -71,6 +74,7 @@ class OptimiserConfig:
     soft_weight: float = 2.0
     clip: float = 1.0
     precision: str = "float32"
+    inverse_variance: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def _section(cls: type[Any], values: Any, where: str) -> Any:
     for name, value in values.items():
         kind = type(known[name])
         fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
-        if known[name] is not MISSING and (not fits or isinstance(value, bool)):
+        if known[name] is not MISSING and (not fits or isinstance(value, bool) != (kind is bool)):
             like = f"The setting {name!r} is like {known[name]!r}"
             raise UsageError(like, where=where, received=repr(value))
     return cls(**values)
