@@ -69,8 +69,8 @@ class Derivation:
         else:
             words = [
                 f"Denoised by medidiff {self.version}", f"model {model}", f"mode {self.mode}",
-                f"tier {self.tier}", f"steps {self.steps}", f"samples {self.samples}", f"strength {self.strength:g}",
-                f"noise level {self.sigma_text}",
+                f"tier {self.tier}", f"steps {self.steps}", f"samples {self.samples}",
+                f"strength {self.strength:g}", f"noise level {self.sigma_text}",
             ]  # fmt: skip
         words += [f"seed {self.seed}"]
         words += [f"intensity window {self.window}"] if self.window else []

@@ -96,7 +96,11 @@ class MRSource:
         if rng.random() < 0.6:
             # From a head coil's slight shading to that of a surface coil.
             field = mr.smooth_field(clean.shape[1:], 1, rng)
-            clean = clean * np.exp(np.float32(rng.uniform(0.1, 0.6)) * field)
+            top = np.percentile(clean, 99)
+            clean = clean * np.exp(np.float32(rng.uniform(0.1, 0.5)) * field)
+            # A scan comes in units of its own p99, however it is shaded.
+            scale = np.float32(top / max(float(np.percentile(clean, 99)), 1e-6))
+            clean, sigma_f = clean * scale, sigma_f * float(scale)
         return clean.astype(np.float32, copy=False), sigma_f
 
 
