@@ -157,6 +157,7 @@ class Account:
                 "samples": settings.draws,
                 "strength": settings.strength,
                 "sigma": sigma_map or settings.sigma or "auto",
+                "coils": settings.coils,
                 "seed": settings.seed,
                 "modality": request.modality,
                 "format": request.format,

@@ -8,7 +8,7 @@ from medidiff.denoise.result import Result
 from medidiff.denoise.run import Progress, Run
 from medidiff.denoise.settings import Settings
 from medidiff.engines.base import Engine
-from medidiff.errors import ModelError
+from medidiff.errors import ModelError, UsageError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import Volume
 
@@ -45,6 +45,7 @@ class Denoiser:
 
         Raises:
             ModelError: the model is for another modality.
+            UsageError: several coils, and the scan is no MR.
             NoiseLevelError: the noise level cannot be estimated.
             CancelledError: `cancelled` said so.
         """
@@ -55,6 +56,10 @@ class Denoiser:
                 f"The model {self.bundle.name!r} is for {expected}",
                 received=f"a {volume.modality} scan",
                 hint="Choose another model.",
+            )
+        if settings.coils > 1 and self.bundle.modality != "mr":
+            raise UsageError(
+                "Only MR images have coils", received=f"{settings.coils} coils", hint="Leave out --coils."
             )
         if settings.strength == 0.0:
             if progress:
