@@ -23,7 +23,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-import peers
+from peers import Given
+from peers.block_matching import bm3d_white
+from peers.nonlocal_packages import ants
+from peers.smoothing import nlm, tv
 
 SHAPE = (512, 512)
 ROWS = [
@@ -112,15 +115,10 @@ def main() -> None:
                 )
                 results.append({"name": name, **found})
         image = array[options.slices // 2].astype(np.float32)
-        for name, method in {
-            "TV": peers.tv,
-            "NLM": peers.nlm,
-            "BM3D": peers.bm3d,
-            "ANTs": peers.ants,
-        }.items():
+        for name, method in {"TV": tv, "NLM": nlm, "BM3D": bm3d_white, "ANTs": ants}.items():
             try:
                 start = time.monotonic()
-                next(method(image, 30.0))
+                next(method(Given(image[None], 0, 30.0)))
                 seconds = time.monotonic() - start
             except ImportError as error:
                 print(f"{name}: {error}", file=sys.stderr)
