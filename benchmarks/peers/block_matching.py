@@ -65,4 +65,4 @@ def plane_spectrum(
     fy = np.fft.fftfreq(shape[0], pixel_mm / 10.0)[:, None]
     fx = np.fft.fftfreq(shape[1], pixel_mm / 10.0)[None, :]
     power = np.asarray(spectrum(np.hypot(fy, fx)), np.float64)
-    return np.asarray(power * sigma**2 * power.size / max(float(power.sum()), 1e-30))
+    return np.asarray(power * sigma**2 * power.size**2 / max(float(power.sum()), 1e-30))

@@ -22,18 +22,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from learned.spec import TITLES
 from peers import NOT_APPLICABLE, Answer, Peer, best, peers_for
 
 from medidiff.denoise import Denoiser
-from medidiff.engines import EngineSettings, create
-from medidiff.models import load
-from medidiff.noise.spectrum import named_kernel
 from quality import cost, gates, ours, plots, table
-from quality.case import SEED, Case, Slot
-from quality.ct_cases import DOSES, ct_slots
-from quality.mr_cases import LEVELS, mr_slots
+from quality.case import NOISY, SEED, Case, Slot
 from quality.rows import Row, Rows
 from quality.scoring import PROTOCOL, score
+from quality.sets import add_options, denoiser_of, fractions, slots
 
 VERSION = 2
 """Of the cases and figures; rows of another version are of another run."""
@@ -47,7 +44,8 @@ def run(
     methods += [(n, p.given) for n, p in peers.items()]
     total, start, made = sum(len(s.levels) for s in slots), time.monotonic(), 0
     for number, (slot, level) in enumerate((s, v) for s in slots for v in s.levels):
-        wanted = rows.pending(f"{slot.name} {level}", methods)
+        asked = [m for m in methods if slot.kind == NOISY or m[0] != "mean_ref"]
+        wanted = rows.pending(f"{slot.name} {level}", asked)
         if wanted:
             case, made = slot.make(level), made + 1
             for name, answer, given in _answers(case, wanted, denoiser, peers):
@@ -76,10 +74,14 @@ def _answers(
 
 
 def measure_memory(
-    case: Case, rows: Rows, bundle: str, peers: dict[str, Peer], own: tuple[str, ...], weights: Path
+    slot: Slot, rows: Rows, bundle: str, peers: dict[str, Peer], own: tuple[str, ...], weights: Path
 ) -> None:
-    """Peak memory of the methods that have none yet, each in a process of its own."""
-    for name in (n for n in (*own, *peers) if n not in rows.costs and ", sigma x" not in n):
+    """Peak memory of the methods that have none yet, each in a process of its own on one slice."""
+    missing = [n for n in (*own, *peers) if n not in rows.costs and ", sigma x" not in n]
+    if not missing:
+        return
+    case = slot.make(slot.levels[0])
+    for name in missing:
         if name in peers:
             found = cost.of_peer(name, case.given(), weights if peers[name].learned else None)
         else:
@@ -89,17 +91,18 @@ def measure_memory(
         print(f"{name}: peak {found:.0f} MB", file=sys.stderr, flush=True)
 
 
-def report(rows: Rows, title: str, peers: dict[str, Peer], own: tuple[str, ...], modality: str) -> str:
-    """Everything in Markdown."""
+def report(rows: Rows, title: str, modality: str) -> str:
+    """Everything in Markdown, for all rows of the file."""
     done = rows.latest()
-    swept = [n for n in own if ", sigma x" in n]
-    methods = ["noisy", *peers, *(n for n in own if n not in swept)]
-    unlearned = [n for n, p in peers.items() if not p.learned]
-    given = {n: p.given for n, p in peers.items()} | {n: ours.GIVEN[n] for n in own if n in ours.GIVEN}
+    unlearned = [p.name for p in peers_for(modality)]
+    swept = [n for n in ours.names(True) if ", sigma x" in n]
+    there = {r.method for r in done}
+    methods = [n for n in ("noisy", *unlearned, *TITLES.values(), *ours.MODES) if n in there]
+    given = {r.method: r.given for r in done if r.method in methods and r.method != "noisy"}
     parts = [title, table.quality_table(done, methods, rows.costs), PROTOCOL + "."]
-    for mode in ("mean", "natural"):
+    for mode in [m for m in ("mean", "natural") if m in there]:
         parts += [f"### `{mode}` beside the others, PSNR", table.difference_table(done, methods, mode)]
-    if any(r.method in swept for r in done):
+    if there & set(swept):
         parts += [
             "### `mean` with a wrong noise level",
             table.difference_table(done, ["mean", *swept], "mean"),
@@ -115,35 +118,24 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("modality", choices=["ct", "mr"])
-    parser.add_argument("--bundle", help="model name or folder (default: the shipped one)")
-    parser.add_argument("--slices", type=int, default=4, help="slices of each series")
-    parser.add_argument("--doses", "--levels", nargs="+", metavar="PERCENT", help="such as 25%% or 6")
-    parser.add_argument("--kernel", choices=["soft", "sharp"], default="soft", help="of the noise (CT)")
+    add_options(parser, slices=4)
     parser.add_argument("--only", action="append", metavar="METHOD", help="only this method; may be repeated")
     parser.add_argument("--no-peers", action="store_true", help="medidiff alone")
     parser.add_argument("--no-sweep", action="store_true", help="without the rows of a wrong noise level")
     parser.add_argument("--no-memory", action="store_true", help="without the processes that measure memory")
-    parser.add_argument("--precision", default="auto")
     parser.add_argument("--weights", type=Path, default=Path("runs/peers"), help="retrained networks")
     parser.add_argument("--rows", type=Path, help="default: runs/quality-MODALITY-KERNEL.jsonl")
     parser.add_argument("--fresh", action="store_true", help="throw away the rows that are there")
-    parser.add_argument(
-        "--report-only", action="store_true", help="tables and plots of the rows that are there"
-    )
+    parser.add_argument("--report-only", action="store_true", help="tables of the rows that are there")
     parser.add_argument("--markdown", type=Path, help="write the tables here too")
     parser.add_argument("--json", type=Path, help="write the rows here too")
     parser.add_argument("--plots", type=Path, help="folder for the plots")
     return parser.parse_args()
 
 
-def main() -> None:
-    """Runs the table of one modality."""
-    options = parse()
-    ct, modality = options.modality == "ct", options.modality
-    name = options.bundle or modality
-    bundle = load(name)
-    peers = {} if options.no_peers else {p.name: p for p in peers_for(modality, options.weights)}
+def competitors(options: argparse.Namespace) -> tuple[dict[str, Peer], tuple[str, ...]]:
+    """The other methods and the modes of medidiff that are to be run."""
+    peers = {} if options.no_peers else {p.name: p for p in peers_for(options.modality, options.weights)}
     for peer in [p for p in peers.values() if p.missing]:
         print(f"{peer.name}: the package {peer.needs} is not installed, left out", file=sys.stderr)
         del peers[peer.name]
@@ -153,7 +145,14 @@ def main() -> None:
     if options.only:
         peers = {n: p for n, p in peers.items() if n in options.only}
         own = tuple(n for n in own if n in options.only)
-    levels = [float(v.rstrip("%")) / 100.0 for v in options.doses or ()] or (DOSES if ct else LEVELS)
+    return peers, own
+
+
+def main() -> None:
+    """Runs the table of one modality."""
+    options = parse()
+    ct, modality, denoiser = options.modality == "ct", options.modality, denoiser_of(options)
+    bundle = denoiser.bundle
     header = {
         "version": VERSION,
         "modality": modality,
@@ -168,29 +167,23 @@ def main() -> None:
     except ValueError as error:
         sys.exit(str(error))
     if not options.report_only:
-        denoiser = Denoiser(bundle, create("openvino", bundle, EngineSettings(precision=options.precision)))
-        source = ct_slots(options.slices, named_kernel(options.kernel), levels) if ct else mr_slots(
-            options.slices, levels
-        )  # fmt: skip
-        slots = list(source)
-        run(slots, rows, denoiser, peers, own)
+        peers, own = competitors(options)
+        places = list(slots(modality, options.slices, fractions(options.levels), options.kernel))
+        run(places, rows, denoiser, peers, own)
         if not options.no_memory:
-            case = slots[0].make(slots[0].levels[0])
-            measure_memory(case, rows, name, peers, own, options.weights)
+            measure_memory(places[0], rows, options.bundle or modality, peers, own, options.weights)
     title = ", ".join(f"{k} {v}" for k, v in header.items() if k != "version")
-    text = report(rows, f"{title}. Means over patients (95 % bootstrap over patients).", peers, own, modality)
+    text = report(rows, f"{title}. Means over patients (95 % bootstrap over patients).", modality)
     print(text)
     if options.markdown:
         options.markdown.write_text(text, "utf-8")
     if options.json:
-        entries = [asdict(r) for r in rows.latest()]
-        options.json.write_text(
-            json.dumps({"header": header, "rows": entries, "peak_mb": rows.costs}, indent=1)
-        )
+        entries = {"header": header, "rows": [asdict(r) for r in rows.latest()], "peak_mb": rows.costs}
+        options.json.write_text(json.dumps(entries, indent=1), "utf-8")
     if options.plots:
-        shown = ["noisy", *peers, *(n for n in own if ", sigma x" not in n)]
-        for path in plots.write_plots(rows.latest(), shown, modality, options.plots):
-            print(path, file=sys.stderr)
+        names = ("noisy", *(p.name for p in peers_for(modality)), *TITLES.values(), *ours.MODES)
+        for picture in plots.write_plots(rows.latest(), names, modality, options.plots):
+            print(picture, file=sys.stderr)
 
 
 if __name__ == "__main__":

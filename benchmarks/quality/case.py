@@ -95,10 +95,12 @@ class Slot:
 
     Attributes:
         name: unique in a run.
+        kind: kind of reference.
         levels: names of its noise levels.
         make: the case of a level.
     """
 
     name: str
+    kind: str
     levels: tuple[str, ...]
     make: Callable[[str], Case]

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from measured import peak_mb
 from peers import Given, peers_for
 
 from medidiff.volume import Volume
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process in MB.
-
-    Linux keeps it by address space (VmHWM); `getrusage` would carry over that of the process that started it.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return float(line.split()[1]) / 1024.0
-    unit = 1024.0**2 if sys.platform == "darwin" else 1024.0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def of_peer(name: str, given: Given, weights: Path | None) -> float:

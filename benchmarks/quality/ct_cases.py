@@ -74,7 +74,7 @@ def _series(
         make = _maker(
             name, scan, volume, hu, int(k), own, kernel, Protocol(window, None, RMSE_CLIP_HU), binned
         )
-        yield Slot(name, tuple(f"{d:.0%}" for d in doses), make)
+        yield Slot(name, CLEAN if binned else NOISY, tuple(f"{d:.0%}" for d in doses), make)
 
 
 def _maker(

@@ -39,7 +39,7 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 name = f"{scan.label}:{k}"
                 make = _maker(name, scan, volume, array, int(k), scale, own)
-                yield Slot(name, tuple(f"{level:.0%}" for level in levels), make)
+                yield Slot(name, NOISY, tuple(f"{level:.0%}" for level in levels), make)
 
 
 def _maker(
