@@ -1,7 +1,7 @@
 """Coverage of the stated uncertainty on held-out patients, by noise level.
 
-    python benchmarks/coverage.py ct [--slices 4] [--markdown FILE] [--plot FILE]
-    python benchmarks/coverage.py mr
+    python benchmarks/intervals.py ct [--slices 4] [--markdown FILE] [--plot FILE]
+    python benchmarks/intervals.py mr
 
 Against a reference with noise of its own (SD sigma_F, a its share of the scan's noise variance) the estimate
 is (1-a) D + a y, and its error has variance (1-a)^2 v + (1-a) sigma_F^2 (science notes, 6). The gate: 88 to
