@@ -8,8 +8,8 @@ NAME is dncnn, redcnn (one step), ddpm, mixing, bridge (ten steps; the U-Net of 
 further plane). Samples, patches, batch, optimiser, schedule, moving average and loss weights are those of
 configs/ct.toml and configs/mr.toml, so that N steps see as many patches as medidiff's N steps. For CT, dncnn
 and redcnn are trained at one dose (every slice at 25 % of its own), for MR at all levels (--levels).
-Targets are corrected for their own noise like medidiff's. CT needs the cache of noise bases that
-`medidiff train` makes. Weights stay outside of the repository (--out); benchmarks/quality finds them there.
+Targets are corrected for their own noise like medidiff's. CT shares the cache of noise bases with
+`medidiff train` (made first if it is not there). Weights stay outside of the repository (--out); benchmarks/quality finds them there.
 """
 
 from __future__ import annotations
@@ -76,6 +76,10 @@ def main() -> None:
     def report(step: int, loss: float, seconds: float) -> None:
         print(f"{spec.title} {step}/{options.steps}  loss {loss:.4f}  {seconds:.2f} s a step", flush=True)
 
+    if options.modality == "ct":
+        from medidiff.training.ct_cache import prepare
+
+        prepare(config, "train")
     try:
         train(spec, config, options.out, resume=options.resume, report=report)
     except (FileExistsError, ValueError) as error:
