@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,14 +64,16 @@ def run(
 
 def _answers(
     case: Case, wanted: list[str], denoiser: Denoiser, peers: dict[str, Peer]
-) -> list[tuple[str, Answer, str]]:
-    found = [("noisy", Answer(case.noisy, 0.0), "-")] if "noisy" in wanted else []
-    mine = [n for n in wanted if n != "noisy" and n not in peers]
-    for name, answer in ours.answers(case, denoiser, mine).items():
-        found.append((name, answer, ours.GIVEN.get(name, "a wrong SD")))
-    for name in [n for n in wanted if n in peers]:
-        found.append((name, best(peers[name].run, case.given(), case.reference), peers[name].given))
-    return found
+) -> Iterator[tuple[str, Answer, str]]:
+    """Name, answer and what was told, one after the other, so that each is kept as soon as it is there."""
+    for name in wanted:
+        if name == "noisy":
+            yield name, Answer(case.noisy, 0.0), "-"
+        elif name in peers:
+            yield name, best(peers[name].run, case.given(), case.reference), peers[name].given
+        else:
+            for mode, answer in ours.answers(case, denoiser, [name]).items():
+                yield mode, answer, ours.GIVEN.get(mode, "a wrong SD")
 
 
 def measure_memory(
