@@ -9,7 +9,8 @@ further plane). Samples, patches, batch, optimiser, schedule, moving average and
 configs/ct.toml and configs/mr.toml, so that N steps see as many patches as medidiff's N steps. For CT, dncnn
 and redcnn are trained at one dose (every slice at 25 % of its own), for MR at all levels (--levels).
 Targets are corrected for their own noise like medidiff's. CT shares the cache of noise bases with
-`medidiff train` (made first if it is not there). Weights stay outside of the repository (--out); benchmarks/quality finds them there.
+`medidiff train` (made first if it is not there). Weights stay outside of the repository (--out), where
+benchmarks/quality looks for them.
 """
 
 from __future__ import annotations
