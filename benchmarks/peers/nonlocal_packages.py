@@ -33,11 +33,12 @@ def dipy_nlm(given: Given) -> Iterator[FloatArray]:
     from dipy.denoise.nlmeans import nlmeans
 
     volume = np.ascontiguousarray(given.slab.transpose(1, 2, 0), np.float64)
+    centre = given.centre
     if volume.shape[2] == 1:
-        volume = np.repeat(volume, 3, axis=2)
+        volume, centre = np.repeat(volume, 3, axis=2), 1
     for patch, block in DIPY_RADII:
         answer = nlmeans(volume, sigma=given.sigma, patch_radius=patch, block_radius=block, rician=True)
-        yield np.asarray(answer, np.float32)[..., min(given.centre, volume.shape[2] - 1)]
+        yield np.asarray(answer, np.float32)[..., centre]
 
 
 def _ants(given: Given, model: str) -> Iterator[FloatArray]:
