@@ -83,6 +83,23 @@ def test_figures_of_a_perfect_and_of_a_biased_answer(cases: dict[str, Case]) -> 
     assert "bias_bone" not in shifted
 
 
+def test_the_error_that_is_left_has_the_texture_of_the_noise_or_not(rng: np.random.Generator) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    size = 128
+    truth = body(1, size, np.random.default_rng(1))[0]
+    noise = 30.0 * rng.standard_normal((size, size)).astype(np.float32)
+    case = Case(
+        "a", "s", "p", "25%", CLEAN, Volume((truth + noise)[None], np.eye(4), "CT", "HU"),
+        (truth + noise)[None], 0, truth, truth > -500, 0.0, 30.0, 30.0, 3.0,
+        ct_cases.Protocol(None, data_range=400.0),
+    )  # fmt: skip
+    assert nps_distance(case, truth + 0.1 * noise) == pytest.approx(0.0, abs=1e-3)
+    smooth = nps_distance(case, truth + gaussian_filter(noise, 2.0))
+    assert smooth is not None
+    assert smooth > 1.0
+
+
 def test_texture_is_beside_the_reference(cases: dict[str, Case]) -> None:
     from scipy.ndimage import gaussian_filter
 
