@@ -1,7 +1,7 @@
 """What a method is given, what it answers, and the choice of its strength against the reference.
 
-A method yields one answer for each of its settings; the one with the smallest squared error against the
-reference counts. No user has that advantage, and medidiff does not get it.
+A method yields one answer for each of its settings, or several that one run gives together; the one with the
+smallest squared error against the reference counts. No user has that advantage, and medidiff does not get it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Given:
         return np.asarray(self.slab[self.centre], np.float32)
 
 
-Method = Callable[[Given], Iterator[FloatArray]]
+Method = Callable[[Given], Iterator[FloatArray | tuple[FloatArray, ...]]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Peer:
 
     Attributes:
         name: as in the tables.
-        run: yields an answer ``[y, x]`` for each setting.
+        run: yields an answer ``[y, x]`` for each setting, or a tuple of those that one run gives.
         given: what it is told, and which settings are tried, in words.
         needs: package that must be installed; "" for none.
         learned: whether it was trained on the project's own samples.
@@ -78,7 +78,7 @@ class Answer:
 
     Attributes:
         image: float32 ``[y, x]``.
-        seconds: wall time of that setting alone.
+        seconds: wall time of the run that gave it.
     """
 
     image: FloatArray
@@ -100,14 +100,14 @@ def best(method: Method, given: Given, reference: FloatArray) -> Answer:
     answers = method(given)
     while True:
         start = time.perf_counter()
-        image = next(answers, None)
+        found = next(answers, None)
         seconds = time.perf_counter() - start
-        if image is None:
+        if found is None:
             break
-        image = np.asarray(image, np.float32)
-        error = float(np.mean((image - reference) ** 2))
-        if error < least:
-            chosen, least = Answer(image, seconds), error
+        for image in found if isinstance(found, tuple) else (found,):
+            error = float(np.mean((image - reference) ** 2))
+            if error < least:
+                chosen, least = Answer(np.asarray(image, np.float32), seconds), error
     if chosen is None:
         raise ValueError("the method has no finite answer")
     return chosen

@@ -7,7 +7,7 @@ from pathlib import Path
 from peers.block_matching import bm3d_blind, bm3d_psd, bm3d_white, bm4d
 from peers.given import Peer
 from peers.nonlocal_packages import ants, ants_rician, dipy_nlm
-from peers.rician import stabilised, without_floor
+from peers.rician import corrected, without_floor
 from peers.smoothing import nlm, tv
 
 CT = (
@@ -19,10 +19,10 @@ CT = (
     Peer("BM3D, true PSD", bm3d_psd, "true SD and radial power spectrum of the inserted noise", "bm3d"),
 )
 
-STABILISED = "true SD, variance-stabilised (Foi 2011)"
+RICIAN = "true SD; variance-stabilised (Foi 2011) or the floor taken off"
 MR = (
-    Peer("TV", stabilised(tv), f"{STABILISED}; best of 6 weights against the reference", "skimage"),
-    Peer("NLM", stabilised(nlm), f"{STABILISED}; best of 4 strengths against the reference", "skimage"),
+    Peer("TV", corrected(tv), f"{RICIAN}; best of 24 settings against the reference", "skimage"),
+    Peer("NLM", corrected(nlm), f"{RICIAN}; best of 16 settings against the reference", "skimage"),
     Peer(
         "ANTs (Rician)",
         without_floor(ants_rician),
@@ -35,8 +35,8 @@ MR = (
         "true SD, that noise is Rician, the slab; best of 3 radii against the reference",
         "dipy",
     ),
-    Peer("BM3D", stabilised(bm3d_white), f"{STABILISED}, as white noise", "bm3d"),
-    Peer("BM4D", stabilised(bm4d), f"{STABILISED}, the slab, as white noise", "bm4d"),
+    Peer("BM3D", corrected(bm3d_white), f"{RICIAN}; best of 4 against the reference", "bm3d"),
+    Peer("BM4D", corrected(bm4d), f"{RICIAN}, the slab; best of 4 against the reference", "bm4d"),
 )
 
 NOT_APPLICABLE = {
