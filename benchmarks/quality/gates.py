@@ -30,8 +30,8 @@ class Gate:
     verdict: str
 
 
-Part = tuple[str, bool]
-"""A figure in words and whether it is good enough."""
+Part = tuple[str, bool | None]
+"""A figure in words and whether it is good enough; None where a method is missing that might change that."""
 
 
 def gates(rows: list[Row], modality: str, unlearned: Sequence[str]) -> list[Gate]:
@@ -112,10 +112,10 @@ def _gate(text: str, rows: list[Row], kind: str, part: Callable[[str], Part | No
     levels = order_of_levels(r.level for r in rows if r.kind == kind)
     parts = [(level, part(level)) for level in levels]
     told = "; ".join(f"{level}: {'not measured' if p is None else p[0]}" for level, p in parts)
-    measured = [p for _, p in parts if p is not None]
-    if any(not good for _, good in measured):
+    verdicts = [None if p is None else p[1] for _, p in parts]
+    if False in verdicts:
         return Gate(text, told, NOT_MET)
-    if not parts or len(measured) < len(parts):
+    if not parts or None in verdicts:
         return Gate(text, told or "-", NOT_MEASURED)
     return Gate(text, told, MET)
 
@@ -129,7 +129,10 @@ def _above_best(
     if not known:
         return None
     best = min(known, key=lambda p: known[p])
-    return f"{known[best]:+.2f} dB ({best})", known[best] >= margin
+    text, good = f"{known[best]:+.2f} dB ({best})", known[best] >= margin
+    if missing := [p for p in peers if p not in known]:
+        return f"{text}, without {', '.join(missing)}", None if good else False
+    return text, good
 
 
 def _above(rows: list[Row], kind: str, level: str, ours: str, peer: str, clearly: bool) -> Part | None:

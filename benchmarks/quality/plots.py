@@ -60,10 +60,13 @@ def pareto(axes: Any, rows: list[Row], kind: str, methods: Sequence[str]) -> boo
             points.append((float(np.median([r.seconds for r in mine])), value, method))
     if not points:
         return False
+    middle = float(np.sqrt(min(p[0] for p in points) * max(p[0] for p in points)))
     for seconds, value, method in points:
+        left = seconds > middle
+        side = {"xytext": (-6 if left else 6, 3), "ha": "right" if left else "left"}
         ours = method.split(",")[0] in (*OURS, "mean_ref")
         axes.plot(seconds, value, "o" if ours else "s", color="C3" if ours else "C0")
-        axes.annotate(method, (seconds, value), xytext=(5, 3), textcoords="offset points", fontsize=8)
+        axes.annotate(method, (seconds, value), textcoords="offset points", fontsize=8, **side)
     front = unbeaten([(s, v) for s, v, _ in points])
     axes.plot(*zip(*front, strict=True), "-", color="0.6", lw=1, zorder=0)
     axes.set_xscale("log")

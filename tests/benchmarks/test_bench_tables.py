@@ -72,8 +72,13 @@ def test_mean_must_lead_by_a_decibel(lead: float, verdict: str) -> None:
     assert verdicts(rows, "ct", "`mean` at least 1 dB") == {verdict}
 
 
+def test_a_missing_method_leaves_a_gate_open_or_failed() -> None:
+    assert verdicts(both("TV", 29.0) + both("mean", 31.0), "ct", "`mean` at least 1 dB") == {NOT_MEASURED}
+    assert verdicts(both("TV", 29.0) + both("mean", 29.5), "ct", "`mean` at least 1 dB") == {NOT_MET}
+
+
 def test_one_bad_dose_fails_a_gate() -> None:
-    rows = both("TV", 30.0) + both("natural", 31.0)
+    rows = both("TV", 30.0) + both("BM3D", 29.0) + both("natural", 31.0)
     worse = [r for r in rows if not (r.method == "natural" and r.level == "10%")]
     worse += [r for r in both("natural", 30.2) if r.level == "10%"]
     assert verdicts(rows, "ct", "`natural` at least 0.3 dB") == {MET}
@@ -81,7 +86,7 @@ def test_one_bad_dose_fails_a_gate() -> None:
 
 
 def test_a_trained_network_is_no_method_without_training() -> None:
-    rows = both("TV", 30.0) + both("mean", 32.0) + both("RED-CNN", 31.9)
+    rows = both("TV", 30.0) + both("BM3D", 29.0) + both("mean", 32.0) + both("RED-CNN", 31.9)
     assert verdicts(rows, "ct", "`mean` at least 1 dB") == {MET}
 
 
