@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -77,6 +78,7 @@ def batches(spec: Spec, config: TrainConfig, start: int, source: Source | None =
 
 def _open(spec: Spec, config: TrainConfig) -> None:
     global _source
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, who stops this process
     _source = source_of(spec, config)
 
 

@@ -41,6 +41,8 @@ def train(
 ) -> float:
     """Trains to ``config.optimiser.steps``, with the optimiser, schedule and average of medidiff.
 
+    Ctrl-C and SIGTERM end it after the step, with a checkpoint.
+
     Args:
         spec: the network.
         config: data, seed, optimiser; `validate_every` is not used.
@@ -71,7 +73,8 @@ def train(
     stream = batches(spec, config, step, source)
     recent: list[float] = []
     clock = time.monotonic()
-    old = signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    both = (signal.SIGTERM, signal.SIGINT)
+    old = [signal.signal(s, lambda number, frame: stopped.append(number)) for s in both]
     try:
         while step < config.optimiser.steps and not stopped:
             rng = np.random.default_rng([config.seed, 9, step])
@@ -92,7 +95,8 @@ def train(
         raise
     finally:
         stream.close()  # type: ignore[attr-defined]
-        signal.signal(signal.SIGTERM, old)
+        for number, handler in zip(both, old, strict=True):
+            signal.signal(number, handler)
     return loss
 
 

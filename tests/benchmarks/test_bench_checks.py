@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scale
 from bench_toys import phantom
+from quality import cost
 from quality.case import NOISY, Case
 from quality.gates import MET, NOT_MET
 
@@ -175,6 +176,24 @@ def test_memory_is_that_of_the_process_alone() -> None:
     assert ballast.sum() > 0
     assert 3.0 < peak < 200.0
     assert 0.0 < seconds < 60.0
+
+
+@pytest.mark.slow
+def test_a_point_of_the_scale_is_a_whole_run() -> None:
+    (point,) = scale.measure([("mean", 3, 64)], "ct")
+    assert (point.mode, point.slices, point.side) == ("mean", 3, 64)
+    assert point.seconds > 0.5
+    assert 50.0 < point.peak_mb < 1000.0
+
+
+@pytest.mark.slow
+def test_memory_of_methods_is_measured_in_processes_of_their_own(rng: np.random.Generator) -> None:
+    ballast = np.ones(60_000_000)
+    case = case_of(rng)
+    peer, mode = cost.of_peer("NLM", case.given(), None), cost.of_mode("mean", "mr", case.volume, SIGMA)
+    assert ballast.sum() > 0
+    assert 30.0 < peer < 450.0
+    assert 50.0 < mode < 800.0
 
 
 def test_a_process_that_fails_is_an_error() -> None:
