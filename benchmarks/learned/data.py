@@ -19,6 +19,9 @@ from medidiff.training.patches import SimulatedSlice
 from medidiff.training.samples import Samples
 
 AHEAD = 3
+LEAST_HU = 4.0
+"""Slices of less noise (or in which none was found) have no dose to take a fraction of."""
+
 _source: Source | None = None
 
 
@@ -32,11 +35,14 @@ class OneDose:
 
     def __init__(self, source: CTSource, dose: float = DOSE) -> None:
         self.source, self.dose = source, dose
+        level = np.array([r.sigma for r in source.references])
+        share = np.where(level >= LEAST_HU, source.share, 0.0)
+        self.share = share / share.sum()
 
     def draw(self, rng: np.random.Generator) -> SimulatedSlice:
         """One noisy slice with its truth."""
         source = self.source
-        reference = source.references[int(rng.choice(len(source.references), p=source.share))]
+        reference = source.references[int(rng.choice(len(source.references), p=self.share))]
         t = reference.sigma / float(np.sqrt(self.dose))
         drawn = source.simulate(reference, t, reference.sigma, rng)
         return replace(drawn, texture=(drawn.texture or 0.0) * float(rng.uniform(*TEXTURE_TOLD)))

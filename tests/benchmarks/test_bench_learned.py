@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="training needs the extra `train`")
 
 from bench_toys import SmoothSource, phantom
+from learned.data import OneDose
 from learned.networks import build, dncnn
 from learned.spec import PLAIN, TITLES, Spec
 from learned.training import load, train
@@ -158,6 +160,24 @@ def test_a_resumed_training_equals_one_without_a_stop(tmp_path: Path) -> None:
     assert steps == 40
     for a, b in zip(first.trainable_variables, second.trainable_variables, strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5)
+
+
+def test_slices_of_one_dose_have_twice_their_noise_at_a_quarter() -> None:
+    drawn = []
+
+    class Stub:
+        references = tuple(SimpleNamespace(sigma=s) for s in (0.0, 10.0, 16.0))
+        share = np.array([0.9, 0.05, 0.05])
+
+        def simulate(self, reference: object, t: float, own: float, rng: np.random.Generator) -> object:
+            drawn.append((t, own))
+            return SmoothSource().draw(rng)
+
+    source = OneDose(Stub(), 0.25)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        source.draw(rng)
+    assert set(drawn) == {(20.0, 10.0), (32.0, 16.0)}
 
 
 def test_one_dose_is_for_ct() -> None:
