@@ -247,7 +247,9 @@ def measured_levels(items: list[ct_cache.Item]) -> dict[tuple[str, bool], list[f
         found = np.asarray(values)
         middle = float(np.nanmedian(found)) if np.isfinite(found).any() else MAX_TARGET_SD + 1.0
         found = np.where(np.isfinite(found), found, middle)
-        levels[key] = [float(v) for v in ndimage.median_filter(found, 5, mode="nearest")]
+        if len(found) > 1:  # of a single value scipy's filter makes 0
+            found = ndimage.median_filter(found, 5, mode="nearest")
+        levels[key] = [float(v) for v in found]
     for item in [i for i in items if i.clean]:
         parent = float(np.median(levels[item.scan, False]))
         levels.setdefault((item.scan, True), []).append(BINNED * parent)

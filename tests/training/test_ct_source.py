@@ -244,3 +244,12 @@ def test_weights_favour_soft_tissue(source: CTSource) -> None:
     assert set(np.unique(made.weight)) == {1.0, 2.0}
     assert (made.weight[(hu > 30) & (hu < 50)] == 2.0).mean() > 0.95
     assert not made.worth[:4, :4].any()
+
+
+def test_a_series_of_one_slice_keeps_its_noise_level() -> None:
+    rng = np.random.default_rng(6)
+    shape = (128, 128)
+    f = radial_frequency(shape, PIXEL_MM)
+    noise = 12.0 * coloured(np.sqrt(f) * Kernel().response(f), shape, rng)
+    levels = ct_source.measured_levels([item(body(shape) + noise, rng)])
+    assert levels["toy", False][0] == pytest.approx(12.0, rel=0.3)
