@@ -131,7 +131,7 @@ def _above_best(
     best = min(known, key=lambda p: known[p])
     text, good = f"{known[best]:+.2f} dB ({best})", known[best] >= margin
     if missing := [p for p in peers if p not in known]:
-        return f"{text}, without {', '.join(missing)}", None if good else False
+        return f"{text}, without {' and '.join(missing)}", None if good else False
     return text, good
 
 
