@@ -23,7 +23,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-import peers
+from peers import Given
+from peers.block_matching import bm3d_white
+from peers.nonlocal_packages import ants
+from peers.smoothing import nlm, tv
 
 SHAPE = (512, 512)
 ROWS = [
@@ -36,15 +39,15 @@ ROWS = [
 ]
 
 
-def phantom(slices: int, rng: np.random.Generator) -> np.ndarray:
+def phantom(slices: int, rng: np.random.Generator, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     """Ellipses with white noise of 30 HU, int16 HU ``[z, y, x]``."""
-    y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
-    image = np.full(SHAPE, -1000.0)
+    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    image = np.full(shape, -1000.0)
     image[(x / 0.85) ** 2 + (y / 0.65) ** 2 < 1] = 40.0
     image[((x + 0.3) / 0.25) ** 2 + (y / 0.3) ** 2 < 1] = 90.0
     image[((x - 0.3) / 0.25) ** 2 + ((y + 0.1) / 0.35) ** 2 < 1] = -850.0
     image[(x / 0.1) ** 2 + ((y - 0.45) / 0.1) ** 2 < 1] = 500.0
-    noise = rng.standard_normal((slices, *SHAPE)) * 30.0
+    noise = rng.standard_normal((slices, *shape), dtype=np.float32) * 30.0
     return np.clip(image + noise, -1024, 3071).astype(np.int16)
 
 
@@ -112,15 +115,10 @@ def main() -> None:
                 )
                 results.append({"name": name, **found})
         image = array[options.slices // 2].astype(np.float32)
-        for name, method in {
-            "TV": peers.tv,
-            "NLM": peers.nlm,
-            "BM3D": peers.bm3d,
-            "ANTs": peers.ants,
-        }.items():
+        for name, method in {"TV": tv, "NLM": nlm, "BM3D": bm3d_white, "ANTs": ants}.items():
             try:
                 start = time.monotonic()
-                next(method(image, 30.0))
+                next(method(Given(image[None], 0, 30.0)))
                 seconds = time.monotonic() - start
             except ImportError as error:
                 print(f"{name}: {error}", file=sys.stderr)

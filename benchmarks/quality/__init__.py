@@ -1,0 +1,1 @@
+"""Quality beside other methods: cases, scores, rows, tables, gates, plots."""

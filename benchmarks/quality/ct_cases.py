@@ -1,0 +1,142 @@
+"""CT cases: slices of the `val` patients with noise inserted in the projection domain.
+
+The slices are noisy themselves: against such a reference no estimate of the clean image can gain more than
+10 log10((1-a)/a) dB (a: dose fraction), so that ``mean_ref`` = (1-a) D + a y is the figure to compare. Means
+of three slices binned two by two are a truth whose own noise is small (0.4 of the scan's); there ``mean`` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from medidiff.errors import PixelError
+from medidiff.evaluation.nps import nps
+from medidiff.evaluation.protocol import RMSE_CLIP_HU, WINDOWS, Protocol
+from medidiff.noise import ct
+from medidiff.noise.estimate_ct import global_noise_level
+from medidiff.noise.spectrum import Kernel, Spectrum
+from medidiff.training.ct_source import BINNED
+from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.volume import Volume
+from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot
+
+DOSES = (0.5, 0.25, 0.1)
+CHEST = ("4d_lung", "tcga_lu")
+VIEWS = 360
+BODY_HU = -500.0
+
+
+def ct_slots(count: int, kernel: Kernel, doses: Sequence[float] = DOSES) -> Iterator[Slot]:
+    """Places in the CT validation scans.
+
+    Args:
+        count: slices of each series.
+        kernel: reconstruction kernel of the inserted noise.
+        doses: dose fractions.
+    """
+    for scan in list_scans(data_root("../shared/data"), "ct", "val"):
+        for part, volume in enumerate(read_scan(scan)):
+            hu = np.clip(volume.array, -1024.0, 3071.0)
+            yield from _series(scan, part, volume, hu, count, kernel, doses, binned=False)
+            if len(hu) >= 9:
+                yield from _series(scan, part, volume, binned(hu), count, kernel, doses, binned=True)
+
+
+def binned(hu: FloatArray) -> FloatArray:
+    """Means of three slices, binned two by two."""
+    slabs = hu[: len(hu) - len(hu) % 3].reshape(-1, 3, *hu.shape[1:]).mean(1)
+    h, w = (n - n % 2 for n in slabs.shape[1:])
+    small = slabs[:, :h, :w].reshape(len(slabs), h // 2, 2, w // 2, 2)
+    return np.asarray(small.mean((2, 4), dtype=np.float32))
+
+
+def _series(
+    scan: Scan,
+    part: int,
+    volume: Volume,
+    hu: FloatArray,
+    count: int,
+    kernel: Kernel,
+    doses: Sequence[float],
+    binned: bool,
+) -> Iterator[Slot]:
+    """Evenly spaced slices of one series; the level of a binned truth is that of the scan it is made of."""
+    last = len(hu) - 1
+    levels = [global_noise_level(s)[0] for s in volume.array[:: max(1, len(volume.array) // 12)]]
+    own = float(np.nanmedian(levels))
+    window = WINDOWS["chest" if scan.source.startswith(CHEST) else "abdomen"]
+    for k in np.unique(np.linspace(min(1, last), max(last - 1, 0), count).astype(int)):
+        name = f"{scan.label}:{part}:{k}{' binned' if binned else ''}"
+        make = _maker(
+            name, scan, volume, hu, int(k), own, kernel, Protocol(window, None, RMSE_CLIP_HU), binned
+        )
+        yield Slot(name, CLEAN if binned else NOISY, tuple(f"{d:.0%}" for d in doses), make)
+
+
+def _maker(
+    name: str,
+    scan: Scan,
+    volume: Volume,
+    hu: FloatArray,
+    k: int,
+    own: float,
+    kernel: Kernel,
+    protocol: Protocol,
+    binned: bool,
+) -> Callable[[str], Case]:
+    """The function that makes the cases of one slice; the noise is simulated once for all doses."""
+    where = [k] if len(hu) < 3 else [k - 1, k, k + 1]
+
+    @lru_cache(1)
+    def noises() -> tuple[list[FloatArray], BoolArray, Spectrum | None]:
+        found = []
+        for i in where:
+            rng = np.random.default_rng([SEED, int(i), len(hu)])
+            # Binned slices play small patients at the original pixel size, as in training.
+            scale = 2.0 if binned else 1.0
+            bases = ct.bases(hu[i], volume.pixel_mm, rng, views=VIEWS, scale=scale)
+            found.append(ct.combine(bases, 0.25, ct.Scanner(kernel=kernel)))
+        body = np.asarray(ndimage.gaussian_filter(hu[k], 2.0) > BODY_HU, np.bool_)
+        return found, body, spectrum_of(found[where.index(k)], body, volume.pixel_mm)
+
+    def make(level: str) -> Case:
+        dose = float(level.rstrip("%")) / 100.0
+        total = own / float(np.sqrt(dose))
+        inserted = total if binned else own * float(np.sqrt((1.0 - dose) / dose))
+        added, body, spectrum = noises()
+        planes = [hu[i] + ct.scale_to(n, hu[i], inserted) for i, n in zip(where, added, strict=True)]
+        noisy = np.clip(np.stack(planes), -1024.0, 3071.0).astype(np.float32)
+        return Case(
+            slot=name,
+            label=scan.source,
+            patient=scan.patient,
+            level=level,
+            kind=CLEAN if binned else NOISY,
+            volume=Volume(noisy, volume.affine, "CT", "HU"),
+            slab=noisy,
+            slab_centre=where.index(k),
+            reference=hu[k],
+            body=body,
+            fraction=0.0 if binned else dose,
+            sigma=total,
+            total=float(np.hypot(total, BINNED * own)) if binned else total,
+            own=BINNED * own if binned else own,
+            protocol=protocol,
+            spectrum=spectrum,
+        )
+
+    return make
+
+
+def spectrum_of(noise: FloatArray, body: BoolArray, pixel_mm: float) -> Spectrum | None:
+    """Radial power spectrum of the inserted noise in the body, or everywhere if that is too small."""
+    for mask in (body, None):
+        try:
+            return nps(noise[None], mask, pixel_mm).spectrum
+        except PixelError:
+            continue
+    return None

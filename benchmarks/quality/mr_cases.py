@@ -1,0 +1,91 @@
+"""MR cases: slices of the `val` volumes with Rician noise of a share of their foreground p99.
+
+The volumes are noisy themselves (T1 1-2 %, FLAIR about 4 %): every method is told the inserted level,
+``mean, sigma auto`` finds the total, and ``mean_ref`` blends the answer for the total with the scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from medidiff.evaluation.protocol import Protocol
+from medidiff.intensity import Intensity
+from medidiff.noise import mr
+from medidiff.training.mr_source import foreground, own_level
+from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.volume import Volume
+from quality.case import NOISY, SEED, Case, FloatArray, Slot
+
+LEVELS = (0.03, 0.06, 0.09, 0.15)
+REACH = 4
+"""Slices on each side in the slab of volumetric methods."""
+
+
+def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
+    """Places in the MR validation volumes.
+
+    Args:
+        count: slices of each volume.
+        levels: noise SD as shares of the foreground p99.
+    """
+    for scan in list_scans(data_root("../shared/data"), "mr", "val"):
+        for volume in read_scan(scan):
+            scale = Intensity.for_volume("mr", volume).scale
+            array = np.maximum(volume.array, 0.0)
+            last = len(array) - 1
+            own = own_level(array)
+            for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
+                name = f"{scan.label}:{k}"
+                make = _maker(name, scan, volume, array, int(k), scale, own)
+                yield Slot(name, NOISY, tuple(f"{level:.0%}" for level in levels), make)
+
+
+def _maker(
+    name: str, scan: Scan, volume: Volume, array: FloatArray, k: int, scale: float, own: float
+) -> Callable[[str], Case]:
+    """The function that makes the cases of one slice."""
+    top = float(np.percentile(array, 99.5))
+
+    def make(level: str) -> Case:
+        share = float(level.rstrip("%")) / 100.0
+        sigma = share * scale
+        seed = [SEED, k, int(round(1000 * share))]
+        noisy, _ = mr.simulate(array[k - 1 : k + 2], mr.MRNoise(sigma), np.random.default_rng(seed))
+        slab, centre = _slab(array, noisy, k, sigma, seed)
+        return Case(
+            slot=name,
+            label=scan.label.split("/")[-1].split(".")[0],
+            patient=scan.patient,
+            level=level,
+            kind=NOISY,
+            volume=Volume(noisy, volume.affine, "MR", "a.u."),
+            slab=slab,
+            slab_centre=centre,
+            reference=array[k],
+            body=foreground(array[k] / np.float32(scale)),
+            fraction=own**2 / (own**2 + sigma**2),
+            sigma=sigma,
+            total=float(np.hypot(own, sigma)),
+            own=own,
+            protocol=Protocol(None, data_range=top),
+        )
+
+    return make
+
+
+def _slab(
+    array: FloatArray, noisy: FloatArray, k: int, sigma: float, seed: list[int]
+) -> tuple[FloatArray, int]:
+    """The three noisy slices between more of their neighbours with noise of their own."""
+    parts, centre = [noisy], 1
+    before, after = array[max(0, k - REACH) : k - 1], array[k + 2 : k + REACH + 1]
+    for side, clean in enumerate((before, after)):
+        if not len(clean):
+            continue
+        rng = np.random.default_rng([*seed, side])
+        more = mr.simulate(clean, mr.MRNoise(sigma), rng)[0]
+        parts = [more, *parts] if side == 0 else [*parts, more]
+        centre += len(clean) if side == 0 else 0
+    return np.concatenate(parts), centre
