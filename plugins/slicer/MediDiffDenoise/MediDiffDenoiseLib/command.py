@@ -1,0 +1,1 @@
+"""Command: the words that start the worker."""

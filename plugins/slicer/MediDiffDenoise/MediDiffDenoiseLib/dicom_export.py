@@ -1,0 +1,1 @@
+"""DICOM export: a result as a derived series of its source files."""

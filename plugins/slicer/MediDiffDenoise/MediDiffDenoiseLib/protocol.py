@@ -1,0 +1,1 @@
+"""Protocol: the worker's lines as events."""

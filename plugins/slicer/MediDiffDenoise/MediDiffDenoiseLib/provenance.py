@@ -1,0 +1,1 @@
+"""Provenance: what a result says about its origin."""

@@ -1,0 +1,1 @@
+"""Region: a ROI of the scene as voxel bounds."""

@@ -1,0 +1,1 @@
+"""Runner: the worker's process, from start to end."""

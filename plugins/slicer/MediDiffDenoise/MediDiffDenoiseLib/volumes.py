@@ -1,0 +1,1 @@
+"""Volumes: nodes to NRRD files and back."""
