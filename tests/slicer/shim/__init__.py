@@ -1,8 +1,8 @@
 """Stand-ins for what 3D Slicer adds to its MRML core: Qt by PythonQt, CTK, MRML widgets, scripted modules.
 
 All of it is this project's code and serves the tests alone. The scene, its nodes and ``slicer.util`` are the
-real ones of slicer-core. A stand-in is stricter than the real thing where that one would only print a line, and
-proves nothing about how Slicer itself draws or behaves.
+real ones of slicer-core. A stand-in is stricter than the real thing where that one would only print a line,
+and proves nothing about how Slicer itself draws or behaves.
 """
 
 from __future__ import annotations

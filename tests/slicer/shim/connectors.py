@@ -68,7 +68,7 @@ def make(widget: Any, member: Any, node: Any) -> Connector:
         return Connector(widget, member, node, "valueChanged(double)", *_attribute(widget, "value"))
     if kind is qt.QComboBox and member.type in (str, int, float):
         return _combo(widget, member, node)
-    if kind is ctkPathLineEdit and member.type in (str,):
+    if kind is ctkPathLineEdit and member.type is str:
         return Connector(
             widget, member, node, "currentPathChanged(QString)", *_attribute(widget, "currentPath")
         )

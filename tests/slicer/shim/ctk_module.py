@@ -81,6 +81,11 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         )
 
 
+def _box(name: str) -> tuple[Any, Any]:
+    """Getter and setter of a property of the number's box."""
+    return lambda self: self._box.property(name), lambda self, value: self._box.setProperty(name, value)
+
+
 @connectable
 class ctkSliderWidget(QtWidgets.QWidget):
     """A slider with a number beside it."""
@@ -112,19 +117,12 @@ class ctkSliderWidget(QtWidgets.QWidget):
         self._bar.blockSignals(blocked)
         self.valueChanged.emit(value)
 
-    def _get(name: str) -> Any:  # type: ignore[misc]
-        return (
-            lambda self: self._box.property(name),
-            lambda self, value: self._box.setProperty(name, value),
-        )
-
-    minimum = QtCore.Property(float, *_get("minimum"))
-    maximum = QtCore.Property(float, *_get("maximum"))
-    singleStep = QtCore.Property(float, *_get("singleStep"))
-    decimals = QtCore.Property(int, *_get("decimals"))
-    suffix = QtCore.Property(str, *_get("suffix"))
-    value = QtCore.Property(float, *_get("value"), notify=valueChanged)
-    del _get
+    minimum = QtCore.Property(float, *_box("minimum"))
+    maximum = QtCore.Property(float, *_box("maximum"))
+    singleStep = QtCore.Property(float, *_box("singleStep"))
+    decimals = QtCore.Property(int, *_box("decimals"))
+    suffix = QtCore.Property(str, *_box("suffix"))
+    value = QtCore.Property(float, *_box("value"), notify=valueChanged)
 
     def setValue(self, value: float) -> None:
         """The slot of the property."""
@@ -134,6 +132,8 @@ class ctkSliderWidget(QtWidgets.QWidget):
 @connectable
 class ctkPathLineEdit(QtWidgets.QWidget):
     """A path that can be typed or chosen."""
+
+    Dirs, Files, Executable = 1, 2, 64
 
     currentPathChanged = QtCore.Signal(str)
     SIGNALS = {"currentPathChanged(QString)": "currentPathChanged"}
@@ -157,6 +157,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         self._line.setText(path)
 
     currentPath = QtCore.Property(str, _path, setCurrentPath, notify=currentPathChanged)
+    filters = QtCore.Property(int, lambda self: 0, lambda self, value: None)
     showHistoryButton = QtCore.Property(bool, lambda self: False, lambda self, value: None)
 
 

@@ -34,6 +34,16 @@ class qMRMLWidget(QtWidgets.QWidget):
             self.mrmlSceneChanged.emit(scene)
 
 
+def _property(name: str, kind: Any, default: Any) -> Any:
+    """A property that decides what the box holds."""
+
+    def put(self: Any, value: Any) -> None:
+        self._options[name] = value
+        self._fill()
+
+    return QtCore.Property(kind, lambda self: self._options.get(name, default), put)
+
+
 @connectable
 class qMRMLNodeComboBox(QtWidgets.QWidget):
     """A box with the nodes of some classes in the scene."""
@@ -59,16 +69,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self.destroyed.connect(lambda: self._forget())
         self._fill()
 
-    def _property(name: str, kind: Any, default: Any) -> Any:  # type: ignore[misc]
-        def get(self: Any) -> Any:
-            return self._options.get(name, default)
-
-        def put(self: Any, value: Any) -> None:
-            self._options[name] = value
-            self._fill()
-
-        return QtCore.Property(kind, get, put)
-
     nodeTypes = _property("nodeTypes", "QStringList", [])
     noneEnabled = _property("noneEnabled", bool, False)
     noneDisplay = _property("noneDisplay", str, NONE)
@@ -81,7 +81,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     hideChildNodeTypes = _property("hideChildNodeTypes", "QStringList", [])
     selectNodeUponCreation = _property("selectNodeUponCreation", bool, True)
     baseName = _property("baseName", str, "")
-    del _property
 
     def mrmlScene(self) -> Any:
         """The scene."""

@@ -22,9 +22,7 @@ class Member:
     """A value of the class: how it is checked and written."""
 
     def __init__(self, name: str, hint: Any, default: Any) -> None:
-        base, extras = (
-            (typing.get_args(hint)[0], typing.get_args(hint)[1:]) if _annotated(hint) else (hint, ())
-        )
+        base, *extras = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
         self.name, self.type, self.extras = name, base, extras
         self.is_node = isinstance(base, type) and issubclass(base, vtk.vtkObject)
         if not self.is_node and base not in PLAIN:
@@ -79,10 +77,6 @@ class Member:
         return self.is_node or bool(node.HasParameter(self.name))
 
 
-def _annotated(hint: Any) -> bool:
-    return typing.get_origin(hint) is Annotated
-
-
 def _accessor(member: Member) -> property:
     return property(
         lambda self: member.read(self.parameterNode),
@@ -107,12 +101,7 @@ def parameterNodeWrapper(cls: type) -> type:
         connectParametersToGui=_connect, disconnectGui=_disconnect, AddObserver=_observe,
         RemoveObserver=lambda self, tag: self.parameterNode.RemoveObserver(tag),
     )  # fmt: skip
-    own = {
-        k: v
-        for k, v in vars(cls).items()
-        if k not in hints and not (k.startswith("__") and k != "__module__")
-    }
-    return type(cls.__name__, (), {**own, **body})
+    return type(cls.__name__, (), {"__module__": cls.__module__, **body})
 
 
 def _observe(self: Any, event: Any, callback: Callable[..., Any]) -> int:

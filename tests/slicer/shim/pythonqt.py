@@ -1,8 +1,8 @@
 """PySide6 made to look like PythonQt, the binding inside 3D Slicer.
 
-PythonQt shows Qt properties as attributes (``label.text = "x"``; ``label.text()`` fails), connects by C++ signature
-(``button.connect("clicked(bool)", f)``) and calls the object name ``name``. Its names are C++ ones: a signature that
-Qt does not know is an error here, where Slicer only prints a line.
+PythonQt shows Qt properties as attributes (``label.text = "x"``; ``label.text()`` fails), connects by C++
+signature (``button.connect("clicked(bool)", f)``) and calls the object name ``name``. A signature that Qt
+does not know is an error here, where Slicer only prints a line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ METHODS = {
     "minimumSizeHint",
     "singleShot",
     "heightForWidth",
-    "inputMethodQuery",
     "devicePixelRatio",
 }
 """Names that Qt or callers need as methods: virtual ones, and ``QTimer.singleShot(ms, f)``."""

@@ -1,4 +1,4 @@
-"""The module ``qt``: all of QtCore, QtGui, QtWidgets and QUiLoader under one name, without what PythonQt lacks."""
+"""The module ``qt``: QtCore, QtGui, QtWidgets and QUiLoader under one name, without what PythonQt lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``slicer.ScriptedLoadableModule`` and ``slicer.i18n``: the base classes of a scripted module, and its loader."""
+"""``slicer.ScriptedLoadableModule``, ``slicer.i18n``: base classes of a scripted module, and its loader."""
 
 from __future__ import annotations
 
