@@ -11,6 +11,9 @@ from medidiff.volume import FloatArray
 
 MODES = ("mean", "natural", "sample")
 
+Roi = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Bounds along ``(z, y, x)``, half open."""
+
 DEFAULT_STEPS = {"mean": 1, "natural": 4, "sample": 8}
 """Network evaluations a slice."""
 
@@ -28,6 +31,8 @@ class Settings:
         sigma: noise SD in the volume's unit, a number or a map ``[z, y, x]``; None estimates it.
         seed: of all random numbers.
         uncertainty: also return the per-voxel SD.
+        roi: bounds along ``(z, y, x)``, half open: the scan is copied outside of them. What lies inside is
+            the very result of the whole volume, whose noise level and neighbour slices count. None for all.
         tile: largest height and width processed at once, in pixels; tiles overlap by the network's reach,
             so that the result does not depend on it.
     """
@@ -40,6 +45,7 @@ class Settings:
     seed: int = 0
     uncertainty: bool = False
     tile: int = 1024
+    roi: Roi | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Iterable
 from typing import cast
 
 from medidiff.engines.base import Engine, EngineInfo, EngineSettings
@@ -41,6 +42,11 @@ def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) ->
                 return create(candidate, bundle, settings)
             except EngineError as error:
                 failures.append(str(error))
+        if settings is not None and settings.device == "gpu":
+            raise EngineError(
+                "No engine can use a GPU here", received=" ".join(failures),
+                hint="Use --device cpu or auto: the CPU always works.",
+            )  # fmt: skip
         raise EngineError("No engine can run the model", hint=" ".join(failures))
     if name not in ENGINES:
         close = difflib.get_close_matches(name, [*ENGINES, "auto"], n=1)
@@ -54,10 +60,14 @@ def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) ->
     return cast(Engine, getattr(module, ENGINES[name])(bundle, settings))
 
 
-def available() -> tuple[EngineInfo, ...]:
-    """What each engine is here: version, devices and precisions, or the reason why it is missing."""
+def available(names: Iterable[str] = tuple(ENGINES)) -> tuple[EngineInfo, ...]:
+    """What engines are here: version, devices and precisions, or the reason why one is missing.
+
+    Args:
+        names: the engines to look at; TensorFlow takes seconds.
+    """
     found = []
-    for name in ENGINES:
+    for name in names:
         try:
             found.append(importlib.import_module(f"medidiff.engines.{name}").probe())
         except EngineError as error:
