@@ -36,8 +36,7 @@ class Property:
         meta = instance.metaObject().property(instance.metaObject().indexOfProperty(self.name))
         if not meta.isWritable():
             raise AttributeError(f"{type(instance).__name__}.{self.name} is read-only")
-        if not instance.setProperty(self.name, value):
-            raise ValueError(f"{type(instance).__name__}.{self.name} does not take {value!r}")
+        instance.setProperty(self.name, value)
 
 
 def _plain(value: Any) -> Any:
