@@ -1,4 +1,4 @@
-"""What the panel's settings are: in the scene (`DenoiseParameters`) and on the machine (`MachineSettings`)."""
+"""What the panel remembers: in the scene (`DenoiseParameters`) and on the machine (`MachineSettings`)."""
 
 from __future__ import annotations
 
