@@ -13,7 +13,7 @@ LAYOUT = 71530
 """Number of the custom layout; Slicer's own are below 100, other extensions use small thousands."""
 
 SIDE_BY_SIDE_BUILT_IN = 29
-"""Slicer's side-by-side layout, where the custom one cannot be added."""
+"""Slicer's side-by-side layout, where the number of the custom one is taken."""
 
 INPUT, RESULT = "Red", "Yellow"
 VIEW = (
@@ -113,7 +113,8 @@ class Comparison:
         node = manager.layoutLogic().GetLayoutNode()
         if not node.IsLayoutDescription(LAYOUT):
             node.AddLayoutDescription(LAYOUT, DESCRIPTION)
-        manager.setLayout(LAYOUT if node.IsLayoutDescription(LAYOUT) else SIDE_BY_SIDE_BUILT_IN)
+        ours = node.GetLayoutDescription(LAYOUT) == DESCRIPTION
+        manager.setLayout(LAYOUT if ours else SIDE_BY_SIDE_BUILT_IN)
         return self._widget(INPUT) is not None and self._widget(RESULT) is not None
 
     def _remember(self) -> None:

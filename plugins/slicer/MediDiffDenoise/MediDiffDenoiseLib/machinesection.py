@@ -25,7 +25,6 @@ class MachineSection:
         self._ui, self._logic, self._checked = ui, logic, checked
         self.report: Any = None
         self._driver = JobDriver(self._progress, self._crashed)
-        self._asked = ""
         machine = logic.machine
         ui.pythonPathLineEdit.filters = ctk.ctkPathLineEdit.Files
         ui.modelFolderLineEdit.filters = ctk.ctkPathLineEdit.Dirs
@@ -105,14 +104,18 @@ class MachineSection:
     def _progress(self, job: Any) -> None:
         if self._driver.busy:
             return
-        self.report = job.report
+        self.take(job.report)
+
+    def take(self, report: Any) -> None:
+        """Shows what the worker said."""
+        self.report = report
         ui = self._ui
         ui.checkEnvironmentButton.enabled = True
         ui.environmentFrame.visible = True
-        ui.environmentLabel.text = summary(self.report)
-        ui.setupTextEdit.plainText = self.report.setup
-        ui.setupTextEdit.visible = ui.copySetupButton.visible = bool(self.report.setup)
-        if not self.report.ok:
+        ui.environmentLabel.text = summary(report)
+        ui.setupTextEdit.plainText = report.setup
+        ui.setupTextEdit.visible = ui.copySetupButton.visible = bool(report.setup)
+        if not report.ok:
             # Whoever opens the module without medidiff must see how to get it.
             ui.advancedCollapsibleButton.collapsed = False
         self._checked()

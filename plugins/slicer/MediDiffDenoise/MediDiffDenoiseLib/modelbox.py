@@ -74,5 +74,4 @@ def tooltip(model: Any) -> str:
     if model.training_data:
         lines.append(f"Trained on: {model.training_data}")
     lines.append(f"Licence of the weights: {model.licence or 'not stated'}")
-    lines += [f"Credit: {line}" for line in model.attribution]
     return "\n".join(lines)

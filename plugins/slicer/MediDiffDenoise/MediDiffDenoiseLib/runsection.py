@@ -44,7 +44,7 @@ class RunSection:
             button.enabled = not reason
         ui.applyButton.toolTip = reason or tip
         ui.previewButton.toolTip = reason or "Denoise the one slice that the Red view shows."
-        ui.statusLabel.text = reason or "\n".join(part for part in (self._outcome, notes) if part)
+        self._status(reason or "\n".join(part for part in (self._outcome, notes) if part))
 
     def outcome(self, text: str) -> None:
         """Keeps a sentence about the last run, shown until the next one."""
@@ -60,11 +60,12 @@ class RunSection:
         ui.progressBar.maximum = SCALE if known else 0
         ui.progressBar.value = round(job.fraction * SCALE) if known else 0
         ui.cancelButton.enabled = state in (STARTING, RUNNING)
-        ui.statusLabel.text = {
+        sentence = {
             STARTING: "Starting medidiff...",
             IMPORTING: "Taking the result into the scene...",
             CANCELLING: "Cancelling...",
         }.get(state, f"{(job.stage or 'working').capitalize()}...")
+        self._status(sentence)
         where = f"on {job.device}" if job.device else ""
         with_model = f"with model {job.model} ({job.licence})" if job.model and job.licence else ""
         parts = [part for part in (where, with_model, remaining(job.eta_s)) if part]
@@ -95,6 +96,9 @@ class RunSection:
             notes = [text for _, text in job.warnings]
             where = f" on {job.device}" if job.device else ""
             self.outcome("\n".join([f"Done{where}.", *(f"Note: {note}" for note in notes)]))
+
+    def _status(self, text: str) -> None:
+        self._ui.statusLabel.text, self._ui.statusLabel.visible = text, bool(text)
 
     def _running(self, running: bool) -> None:
         ui = self._ui

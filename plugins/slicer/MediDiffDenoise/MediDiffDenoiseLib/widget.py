@@ -9,6 +9,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from .command import PRESETS
 from .comparesection import CompareSection
 from .job import DONE
 from .jobdriver import JobDriver
@@ -19,9 +20,6 @@ from .onscreen import firstVolume, isSequenceFrame, redPoint, voxelsOf
 from .parameters import DenoiseParameters, MachineSettings
 from .readiness import blocked, cautions
 from .runsection import RunSection
-
-PRESET_STEPS = {"balanced": 4, "quality": 8}
-"""Network evaluations that a preset is made for; fast always takes one."""
 
 PRESET_HINTS = {
     "fast": "Posterior mean: unbiased values, best for measuring; smooth to look at.",
@@ -142,7 +140,7 @@ class Panel(VTKObservationMixin):
         p = self.parameters
         names = ("model", "modality", "preset", "strength", "seed", "device")
         settings = {name: getattr(p, name) for name in names}
-        settings["steps"] = p.steps if p.preset in PRESET_STEPS else None
+        settings["steps"] = p.steps if p.preset != "fast" else None
         try:
             job = begin(settings)
         except ValueError as error:
@@ -154,7 +152,7 @@ class Panel(VTKObservationMixin):
     def _presetChosen(self, _: int) -> None:
         """The user chose a preset: its own number of steps goes with it."""
         if self.parameters is not None:
-            self.parameters.steps = PRESET_STEPS.get(self.parameters.preset, self.parameters.steps)
+            self.parameters.steps = PRESETS[self.parameters.preset].steps
 
     def _setModel(self, name: str) -> None:
         if self.parameters is not None:
