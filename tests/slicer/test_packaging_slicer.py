@@ -63,7 +63,7 @@ def configure(source: Path, build: Path) -> tuple[int, str, list[str]]:
         "pack.cmake": DONE % "pack",
     }.items():  # fmt: skip
         (stub / name).write_text(text)
-    # The project enables C and C++ by default, as Slicer's template does; no compiler is needed to look at lists.
+    # The project enables C and C++ by default, as Slicer's template does; lists need no compiler.
     words = ["cmake", "-S", str(source), "-B", str(build / "b"), f"-DSlicer_DIR={stub}"]
     for language in ("C", "CXX"):
         words += [
@@ -206,7 +206,7 @@ def test_nothing_is_imported_later_but_what_slicer_has(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
 def test_importing_does_nothing(path: Path) -> None:
-    """At file scope there are definitions, constants and imports; no call stands alone, nothing is installed."""
+    """At file scope are definitions, constants and imports; no call stands alone, nothing is installed."""
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     for node in tree.body:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 
@@ -151,22 +150,6 @@ def test_without_views_nothing_happens(comparison: Any, pair: Any, application: 
     assert not comparison.sideBySide(*pair)
     assert not comparison.fade(*pair, 0.5)
     comparison.restore()
-
-
-def test_the_window_of_a_difference_is_symmetric(scene: Any, volume: Any) -> None:
-    import slicer
-    from MediDiffDenoiseLib.comparison import symmetricWindow
-
-    values = np.zeros((3, 10, 10), np.float32)
-    values[0, 0, :5] = [-30, 10, 20, np.nan, 5]
-    slicer.util.updateVolumeFromArray(volume, values)
-    symmetricWindow(volume)
-    display = volume.GetDisplayNode()
-    assert display.GetLevel() == 0
-    assert 0 < display.GetWindow() <= 60
-    slicer.util.updateVolumeFromArray(volume, values * 0)
-    symmetricWindow(volume)
-    assert display.GetWindow() > 0
 
 
 # The row in the panel ----------------------------------------------------------------

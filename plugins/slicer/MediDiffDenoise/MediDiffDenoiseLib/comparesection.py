@@ -6,7 +6,7 @@ from typing import Any
 
 import slicer
 
-from .comparison import Comparison, symmetricWindow
+from .comparison import Comparison
 
 SIDE_BY_SIDE, FADE, REMOVED, UNCERTAINTY = "side", "fade", "removed", "uncertainty"
 
@@ -37,7 +37,6 @@ class CompareSection:
         self._nodes = {SIDE_BY_SIDE: job.outputNodeID, FADE: job.outputNodeID}
         if job.differenceNodeID:
             self._nodes[REMOVED] = job.differenceNodeID
-            symmetricWindow(self._node(REMOVED))
         if job.uncertaintyNodeID:
             self._nodes[UNCERTAINTY] = job.uncertaintyNodeID
         box = self._ui.comparisonComboBox

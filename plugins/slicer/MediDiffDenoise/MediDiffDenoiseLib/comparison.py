@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import slicer
 import vtk
 
@@ -187,14 +186,3 @@ def copyWindow(source: Any, target: Any) -> None:
         return
     other.SetAutoWindowLevel(False)
     other.SetWindowLevel(one.GetWindow(), one.GetLevel())
-
-
-def symmetricWindow(volume: Any) -> None:
-    """Centres the window of a difference on zero: mid grey is unchanged, the rest was removed or added."""
-    display = volume.GetDisplayNode()
-    values = slicer.util.arrayFromVolume(volume)
-    finite = np.abs(values[np.isfinite(values)])
-    reach = float(np.percentile(finite, 99.5)) if finite.size else 0.0
-    if display is not None:
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(2 * reach if reach > 0 else 1.0, 0.0)

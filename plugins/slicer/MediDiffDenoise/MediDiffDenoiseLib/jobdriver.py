@@ -15,7 +15,7 @@ class JobDriver:
     """Runs one job at a time.
 
     Args:
-        changed: called with the job after each poll, the last time when it is over.
+        changed: called with the job at each change and after each poll, the last time when it is over.
         crashed: called with the exception if polling fails, which is an error of this module.
     """
 
@@ -37,6 +37,7 @@ class JobDriver:
             job.kill()
             raise RuntimeError("A job is running already")
         self.job = job
+        job.eventCallback = self._changed  # so that the panel can say what poll is about to do
         self._timer.start()
         self._changed(job)
 

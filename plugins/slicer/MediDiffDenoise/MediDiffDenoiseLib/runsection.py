@@ -52,6 +52,8 @@ class RunSection:
 
     def show(self, job: Any) -> None:
         """Shows a job that goes on."""
+        if job.over:
+            return
         ui = self._ui
         self._running(True)
         self.hideError()
@@ -66,6 +68,8 @@ class RunSection:
             CANCELLING: "Cancelling...",
         }.get(state, f"{(job.stage or 'working').capitalize()}...")
         self._status(sentence)
+        if state == IMPORTING:
+            ui.statusLabel.repaint()  # the import comes before the next event of the window
         where = f"on {job.device}" if job.device else ""
         with_model = f"with model {job.model} ({job.licence})" if job.model and job.licence else ""
         parts = [part for part in (where, with_model, remaining(job.eta_s)) if part]

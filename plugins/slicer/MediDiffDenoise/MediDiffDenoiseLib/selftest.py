@@ -120,10 +120,10 @@ def phantom(name: str = "phantom") -> Any:
     return volume
 
 
-def stubPython(folder: str) -> str:
-    """A program that is called like Python and runs the stub worker."""
+def stubPython(folder: str, script: str = stubworker.__file__) -> str:
+    """Makes a program in a folder that is called like Python and runs a worker's script; returns its path."""
     python = shutil.which("PythonSlicer") or sys.executable
-    stub = os.path.abspath(stubworker.__file__)
+    stub = os.path.abspath(script)
     path = os.path.join(folder, "python.bat" if os.name == "nt" else "python")
     text = f'@"{python}" "{stub}" %*\n' if os.name == "nt" else f'#!/bin/sh\nexec "{python}" "{stub}" "$@"\n'
     with open(path, "w", encoding="utf-8") as file:
