@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import unittest
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,18 @@ def test_the_self_test_passes_with_the_stub(module: Any, application: Any) -> No
         assert f"{check} with the stub worker" in test.messages
     assert test.messages[-1] == "MediDiffDenoise: all checks passed"
     assert not Path(test._folder).exists()
+
+
+def test_the_self_test_runs_by_unittest(module: Any, application: Any) -> None:
+    """As slicer.testing.runUnitTest does, and without leaving a folder behind."""
+    import qt
+
+    application.environment = qt.QProcessEnvironment()
+    before = set(Path(tempfile.gettempdir()).glob("mdtest*"))
+    suite = unittest.TestLoader().loadTestsFromTestCase(module.MediDiffDenoiseTest)
+    result = suite.run(unittest.TestResult())
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+    assert set(Path(tempfile.gettempdir()).glob("mdtest*")) == before
 
 
 def test_the_self_test_can_fail(module: Any, application: Any, monkeypatch: pytest.MonkeyPatch) -> None:

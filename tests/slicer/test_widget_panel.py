@@ -365,9 +365,10 @@ def test_an_error_of_the_module_ends_the_job(running: Any, until: Callable[..., 
 
 def test_warnings_are_shown_at_the_end(running: Any, until: Callable[..., None]) -> None:
     widget, job = running
-    job.steps = [{"state": "done", "warnings": [("spacing", "The slices are 12 mm apart.")]}]
+    warning = ("spacing", "The slices are 12 mm apart.")
+    job.steps = [{"state": "done", "outputNodeID": job.inputNodeID, "warnings": [warning]}]
     until(lambda: widget.ui.applyButton.visible)
-    assert widget.ui.statusLabel.text == "Done on CPU.\nNote: The slices are 12 mm apart."
+    assert widget.ui.statusLabel.text == "Done on CPU: 'CT chest'.\nNote: The slices are 12 mm apart."
     assert widget.panel.logic.machine.lastDevice == "CPU"
 
 
@@ -401,7 +402,7 @@ def test_closing_the_scene_cancels(running: Any, scene: Any, until: Callable[...
 def test_leaving_the_module_lets_the_job_go_on(running: Any, until: Callable[..., None]) -> None:
     widget, job = running
     widget.exit()
-    job.steps = [{"state": "done", "log": "over"}]
+    job.steps = [{"state": "done", "log": "over", "outputNodeID": job.inputNodeID}]
     until(lambda: not widget.panel.driver.busy)
     assert not job.killed
     assert not job.cancelled
@@ -478,11 +479,11 @@ def test_export_is_disabled_with_a_reason_and_then_works(
     widget.panel.refresh()
     assert ui.exportDicomButton.enabled
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
-    widget.logic.steps = [{"state": "done", "files": ["a", "b"]}]
+    widget.logic.steps = [{"state": "done", "files": ["out/a", "out/b"]}]
     ui.exportDicomButton.click()
     until(lambda: not widget.panel.driver.busy)
     assert widget.logic.calls[0][:2] == ("export", (made, str(tmp_path)))
-    assert "2 DICOM files" in ui.statusLabel.text
+    assert ui.statusLabel.text == "Done: 2 DICOM files in out."
 
 
 def test_entering_asks_the_worker_once(widget: Any, until: Callable[..., None]) -> None:
@@ -553,10 +554,9 @@ def test_the_models_folder_is_opened_or_explained(
 
 def test_the_picture_of_the_panel(widget: Any, tmp_path: Path) -> None:
     import pictures
-    import qt
 
-    pictures.grab(widget, tmp_path / "panel.png")
-    image = qt.QImage(str(tmp_path / "panel.png"))
+    image = pictures.grab(widget)
+    assert image.save(str(tmp_path / "panel.png"))
     assert image.width() == 460
     assert image.height() > 300
     colours = {image.pixel(x, y) for x in range(0, 460, 5) for y in range(0, image.height(), 5)}

@@ -112,6 +112,7 @@ class Application(QtWidgets.QApplication):
         super().__init__(["medidiff-tests"])
         self.environment: QtCore.QProcessEnvironment | None = None
         self._layouts: LayoutManager | None = None
+        self.logics: list[Any] = []
 
     def layoutManager(self) -> LayoutManager | None:
         """The layout manager; None where there is no main window."""
@@ -146,7 +147,10 @@ def new_scene() -> Any:
     slicer.mrmlScene = scene
     logic = slicer.vtkSlicerVolumesLogic()
     logic.SetMRMLScene(scene)
+    colours = slicer.vtkMRMLColorLogic()
+    colours.SetMRMLScene(scene)  # makes the colour tables that display nodes name
     volumes = types.SimpleNamespace(name="Volumes", logic=lambda: logic)
     slicer.modules = types.SimpleNamespace(volumes=volumes)
     slicer.app.attach(LayoutManager(scene))
+    slicer.app.logics = [logic, colours]
     return scene

@@ -89,8 +89,13 @@ class RunSection:
         """The failure is history."""
         self._ui.errorFrame.visible = False
 
-    def over(self, job: Any) -> None:
-        """Shows how a job ended; `idle` follows."""
+    def over(self, job: Any, made: str = "") -> None:
+        """Shows how a job ended; `idle` follows.
+
+        Args:
+            job: a job that is over.
+            made: what it has made, for people.
+        """
         if job.state == FAILED and job.error is not None:
             self.outcome("")
             self.error(job.error.text, job.error.hint, job.log)
@@ -99,7 +104,8 @@ class RunSection:
         elif job.state == DONE:
             notes = [text for _, text in job.warnings]
             where = f" on {job.device}" if job.device else ""
-            self.outcome("\n".join([f"Done{where}.", *(f"Note: {note}" for note in notes)]))
+            done = f"Done{where}: {made}." if made else f"Done{where}."
+            self.outcome("\n".join([done, *(f"Note: {note}" for note in notes)]))
 
     def _status(self, text: str) -> None:
         self._ui.statusLabel.text, self._ui.statusLabel.visible = text, bool(text)

@@ -29,7 +29,11 @@ class SelfTest:
     makeLogic: Callable[[], Any]
 
     def setUp(self) -> None:
-        """An empty scene, and a worker."""
+        """An empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def prepare(self) -> None:
+        """An empty scene, a logic, and a worker for it."""
         slicer.mrmlScene.Clear()
         self._folder = tempfile.mkdtemp(prefix="mdtest")
         self._logic = type(self).makeLogic()
@@ -38,7 +42,7 @@ class SelfTest:
         if self._stubbed:
             self._logic.machine = Machine(pythonPath=stubPython(self._folder))
 
-    def tearDown(self) -> None:
+    def cleanUp(self) -> None:
         """Leaves nothing behind."""
         slicer.mrmlScene.Clear()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -46,13 +50,13 @@ class SelfTest:
     def runTest(self, **_: Any) -> None:
         """Runs every check."""
         for check in (self.checkDenoise, self.checkPreview, self.checkRefusal, self.checkCancel):
-            self.setUp()
+            self.prepare()
             try:
                 worker = "the stub worker" if self._stubbed else "medidiff"
                 self.delayDisplay(f"{check.__name__} with {worker}")
                 check()
             finally:
-                self.tearDown()
+                self.cleanUp()
         self.delayDisplay("MediDiffDenoise: all checks passed")
 
     def checkDenoise(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import qt
@@ -40,6 +41,7 @@ class Panel(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.ui, self.logic = ui, logic
         self.parameters: Any = None
+        self._node: Any = None
         self._gui: Any = None
         self._previewID, self.resultID = "", ""
         self._exportKey: Any = ()
@@ -83,10 +85,10 @@ class Panel(VTKObservationMixin):
     def bind(self) -> None:
         """Ties the widgets to the scene's parameter node."""
         node = self.logic.getParameterNode()
-        if self.parameters is not None and self.parameters.parameterNode is node:
+        if self._node is node:
             return
         self._unbind()
-        self.parameters = DenoiseParameters(node)
+        self._node, self.parameters = node, DenoiseParameters(node)
         if self.parameters.inputVolume is None:
             self.parameters.inputVolume = firstVolume()
         self._gui = self.parameters.connectGui(self.ui)
@@ -96,8 +98,8 @@ class Panel(VTKObservationMixin):
     def _unbind(self) -> None:
         if self.parameters is not None:
             self.parameters.disconnectGui(self._gui)
-            self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self.refresh)
-        self.parameters = self._gui = None
+            self.removeObserver(self._node, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self.parameters = self._node = self._gui = None
 
     # What the user does ------------------------------------------------------
 
@@ -165,15 +167,13 @@ class Panel(VTKObservationMixin):
         if self.driver.busy:
             self.run.show(job)
             return
-        self.run.over(job)
-        if job.state == DONE:
-            self._finished(job)
+        self.run.over(job, self._finished(job) if job.state == DONE else "")
         self.refresh()
 
-    def _finished(self, job: Any) -> None:
+    def _finished(self, job: Any) -> str:
+        """Takes what a job has made, and says it."""
         if job.kind == "export":
-            self.run.outcome(f"{len(job.files)} DICOM files were written.")
-            return
+            return f"{len(job.files)} DICOM files in {os.path.dirname(job.files[0])}"
         self.logic.machine.lastDevice = job.device
         if job.kind == "preview":
             self._previewID = job.outputNodeID
@@ -181,6 +181,7 @@ class Panel(VTKObservationMixin):
             self.resultID = job.outputNodeID
         show = job.kind == "preview" or (self.parameters is not None and self.parameters.showComparison)
         self.compare.offer(job, show=show)
+        return f"'{slicer.mrmlScene.GetNodeByID(job.outputNodeID).GetName()}'"
 
     def _crashed(self, error: Exception) -> None:
         self.run.error("The run was given up because of an error in this module.", str(error), repr(error))
