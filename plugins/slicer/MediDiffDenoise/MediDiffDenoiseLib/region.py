@@ -28,11 +28,9 @@ def bounds_of_roi(roi: Any, volume: Any) -> Bounds:
     Raises:
         ValueError: the ROI is not placed, or lies outside of the volume.
     """
-    size = [0.0, 0.0, 0.0]
     if not roi.IsA("vtkMRMLMarkupsROINode") or roi.GetNumberOfControlPoints() < 1:
         raise ValueError(f"The region '{roi.GetName()}' is not placed yet.")
-    roi.GetSize(size)
-    half = [0.5 * abs(s) for s in size]
+    half = [0.5 * abs(s) for s in roi.GetSize()]
     to_world = slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())
     corners = np.array(
         [[*(s * h for s, h in zip(signs, half, strict=True)), 1.0] for signs in product((-1, 1), repeat=3)]

@@ -125,8 +125,7 @@ def parse(found: Interpreter, text: str, log: str = "") -> Report | None:
     version = protocol.word(versions, "medidiff") if isinstance(versions, dict) else ""
     words, hint = protocol.misfit(version, facts.get("protocol"), found.update)
     problems = [Problem(words, hint, "protocol")] if words else []
-    told = facts.get("problems")
-    problems += [Problem(f"medidiff: {p}", "", "model_or_engine") for p in told or [] if isinstance(p, str)]
+    problems += [Problem(f"medidiff: {p}", "", "model_or_engine") for p in _texts(facts, "problems")]
     memory = facts.get("memory_gb")
     known = facts.get("protocol")
     return Report(
@@ -136,7 +135,7 @@ def parse(found: Interpreter, text: str, log: str = "") -> Report | None:
         python=protocol.word(facts, "python") or found.python,
         version=version,
         protocol=known if isinstance(known, int) else 0,
-        devices=_devices(engines),
+        devices=_devices(facts, engines),
         gpu=any(d.get("device") == "gpu" for d in _dicts(facts, "devices")),
         models=tuple(_model(m) for m in _dicts(facts, "models")),
         engines={protocol.word(e, "name"): protocol.word(e, "version") for e in engines},
@@ -152,14 +151,22 @@ def _dicts(facts: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
 
 
-def _devices(engines: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Names of devices, each once, those of the first engine first."""
-    names = [d for e in engines for d in e.get("devices") or () if isinstance(d, str)]
-    return tuple(dict.fromkeys(names))
+def _texts(facts: dict[str, Any], name: str) -> list[str]:
+    values = facts.get(name)
+    return [v for v in values if isinstance(v, str)] if isinstance(values, list) else []
+
+
+def _devices(facts: dict[str, Any], engines: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Names of devices: the CPU, then the GPUs that an engine can use, each once."""
+    cpu = facts.get("cpu")
+    name = protocol.word(cpu, "name") if isinstance(cpu, dict) else ""
+    gpus = [d for e in engines if e.get("gpu") is True for d in _texts(e, "devices")[1:]]
+    named = [d if d.upper().startswith("GPU") else f"GPU: {d}" for d in gpus]
+    return (f"CPU: {name}" if name else "CPU", *dict.fromkeys(named))
 
 
 def _model(facts: dict[str, Any]) -> ModelInfo:
-    attribution = tuple(a for a in facts.get("attribution") or () if isinstance(a, str))
+    attribution = tuple(_texts(facts, "attribution"))
     problem = protocol.word(facts, "problem")
     return ModelInfo(
         name=protocol.word(facts, "name"),

@@ -96,7 +96,7 @@ def take(request: Request, job: Job, result: dict[str, Any]) -> None:
         provenance.mark(output, source, {**facts, "voxels": provenance.digest(voxels["denoised"])})
     except BaseException:
         for node in reversed(made):
-            request.scene.RemoveNode(node)
+            volumes.remove(node)
         raise
     job.outputNodeID = output.GetID()
     job.differenceNodeID = removed.GetID() if request.difference else ""

@@ -109,18 +109,13 @@ class Runner:
         self._finish()
 
     def _finish(self) -> None:
-        """The process is gone: takes its status and closes the pipes."""
+        """The process is gone: takes its status. Its output is closed by the readers, at its end."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         status = self._process.poll()
         self.returncode = -int(signal.SIGTERM) if status is None else status
         with contextlib.suppress(OSError, ValueError):
             self._stdin().close()
-        for pipe in (self._process.stdout, self._process.stderr):
-            # One that a reader still waits for must not be closed: what has escaped the group may hold it.
-            if pipe is not None and not any(pipe is held for held in self._open.values()):
-                with contextlib.suppress(OSError, ValueError):
-                    pipe.close()
 
     def _stdin(self) -> Any:
         assert self._process.stdin is not None
@@ -151,7 +146,7 @@ class Runner:
 
     def _read(self, splitter: Splitter, pipe: Any) -> None:
         """Fills the queue; runs in a thread of its own."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), pipe:
             while data := os.read(pipe.fileno(), CHUNK):
                 self._pieces.put((splitter, data))
         self._pieces.put((splitter, b""))

@@ -66,11 +66,16 @@ def export(node: Any, path: Path) -> None:
 def load(path: Path) -> Any:
     """A volume that is in no scene, from a file.
 
+    Slicer turns a left-handed grid round on reading, unless it is told not to (5.12; earlier ones never did):
+    such a result would no longer lie on its input.
+
     Raises:
         OSError: it cannot be read.
     """
     node = slicer.vtkMRMLScalarVolumeNode()
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    if hasattr(storage, "ForceRightHandedIJKCoordinateSystemOff"):
+        storage.ForceRightHandedIJKCoordinateSystemOff()
     storage.SetFileName(str(path))
     if not path.is_file() or not storage.ReadData(node) or node.GetImageData() is None:
         raise OSError(f"The result {path.name} cannot be read.")
@@ -98,7 +103,9 @@ def new_like(source: Any, name: str) -> Any:
     `CloneVolume` copies the attributes too, DICOM.instanceUIDs among them; see `provenance.mark`.
     """
     scene = source.GetScene()
-    node = slicer.vtkSlicerVolumesLogic().CloneVolume(scene, source, scene.GenerateUniqueName(name))
+    if scene.GetFirstNodeByName(name) is not None:
+        name = scene.GenerateUniqueName(name)
+    node = slicer.vtkSlicerVolumesLogic().CloneVolume(scene, source, name)
     if node is None:
         raise RuntimeError("Slicer could not copy the input volume.")
     node.SetAndObserveStorageNodeID(None)
@@ -106,6 +113,15 @@ def new_like(source: Any, name: str) -> Any:
         node.CreateDefaultDisplayNodes()
     _place_beside(scene, source, node)
     return node
+
+
+def remove(node: Any) -> None:
+    """Takes a volume out of the scene, and its display with it, which the scene would keep."""
+    scene = node.GetScene()
+    for shown in [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]:
+        if shown is not None:
+            scene.RemoveNode(shown)
+    scene.RemoveNode(node)
 
 
 def overwrite_geometry(target: Any, source: Any) -> None:
