@@ -55,17 +55,14 @@ class ScriptedLogic(ScriptedLoadableModuleLogic):
         self.steps: list[dict[str, Any]] = []
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.jobs: list[ScriptedJob] = []
-        self.problem, self.noExport, self.refusal = (
-            "",
-            "The volume does not come from the DICOM database.",
-            "",
-        )
+        self.problem, self.noExport = "", "The volume does not come from the DICOM database."
+        self.refusal: Exception | None = None
         self.report: Any = None
 
     def _job(self, kind: str, arguments: tuple[Any, ...], settings: dict[str, Any]) -> ScriptedJob:
         self.calls.append((kind, arguments, settings))
         if self.refusal:
-            raise ValueError(self.refusal)
+            raise self.refusal
         self.jobs.append(ScriptedJob(kind, arguments[0].GetID() if arguments else "", self.steps))
         return self.jobs[-1]
 

@@ -238,3 +238,20 @@ def test_the_plugin_never_imports_the_package() -> None:
             n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.stmt)
         ]
         assert "medidiff" not in imports(everything)
+
+
+def test_the_readme_says_what_was_executed() -> None:
+    text = " ".join((PLUGIN / "README.md").read_text(encoding="utf-8").split())
+    guide = " ".join((ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split())
+    words = (
+        "Tested against the real MRML core (slicer-core 5.12.4) with a Qt stand-in on Linux. Not executed "
+        "inside the 3D Slicer application; Windows and macOS not executed. The module contains a self-test to "
+        "run in Slicer."
+    )
+    assert words in text
+    assert words in guide
+    assert "Offscreen render, not a screenshot of Slicer" in text
+    assert "tested in slicer" not in text.lower()
+    for heading in ("## Modules", "## Tutorial", "## Citing, licence", "## Limits", "sample_data/ct/dose25"):
+        assert heading in text
+    assert "Research use only." in text

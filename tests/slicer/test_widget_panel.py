@@ -326,9 +326,11 @@ def test_a_second_apply_starts_nothing(running: Any) -> None:
     assert len(widget.logic.jobs) == 1
 
 
-def test_a_refused_start_is_shown(widget: Any) -> None:
-    widget.logic.refusal = "The volume has two components."
+@pytest.mark.parametrize("kind", [ValueError, OSError, RuntimeError])
+def test_a_refused_start_is_shown(widget: Any, kind: type[Exception]) -> None:
+    widget.logic.refusal = kind("The volume has two components.")
     widget.ui.applyButton.click()
+    assert not widget.ui.statusLabel.visible
     assert widget.ui.errorFrame.visible
     assert widget.ui.errorLabel.text == "The volume has two components."
     assert widget.ui.applyButton.visible

@@ -50,6 +50,13 @@ class RunSection:
         """Keeps a sentence about the last run, shown until the next one."""
         self._outcome = text
 
+    def preparing(self) -> None:
+        """The volume is about to be written for the worker, before the next event of the window."""
+        self.hideError()
+        self.outcome("")
+        self._status("Preparing the volume...")
+        self._ui.statusLabel.repaint()
+
     def show(self, job: Any) -> None:
         """Shows a job that goes on."""
         if job.over:

@@ -117,6 +117,7 @@ class Panel(VTKObservationMixin):
         """Denoises the slice of the Red view."""
         p = self.parameters
         target = slicer.mrmlScene.GetNodeByID(self._previewID) if self._previewID else None
+        target = None if target is p.inputVolume else target
         self._start(
             lambda settings: self.logic.previewSlice(
                 p.inputVolume, target, rasPoint=redPoint(), wait=False, **settings
@@ -125,7 +126,9 @@ class Panel(VTKObservationMixin):
 
     def export(self) -> None:
         """Writes the result as a derived DICOM series, into a folder that the user chooses."""
-        folder = qt.QFileDialog.getExistingDirectory(None, "Folder for the derived DICOM series")
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), "Folder for the derived DICOM series"
+        )
         if folder:
             volume = self.exportVolume()
             self._start(lambda settings: self.logic.startExport(volume, folder), needsReady=False)
@@ -143,12 +146,13 @@ class Panel(VTKObservationMixin):
         names = ("model", "modality", "preset", "strength", "seed", "device")
         settings = {name: getattr(p, name) for name in names}
         settings["steps"] = p.steps if p.preset != "fast" else None
+        self.run.preparing()
         try:
             job = begin(settings)
-        except ValueError as error:
+        except (ValueError, OSError, RuntimeError) as error:  # nothing has started: no job can tell
             self.run.error(str(error), "", "")
+            self.refresh()
             return
-        self.run.outcome("")
         self.driver.start(job)
 
     def _presetChosen(self, _: int) -> None:
