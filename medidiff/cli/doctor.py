@@ -24,8 +24,9 @@ CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", 
 
 @click.command(cls=HelpfulCommand, short_help="Show what works on this machine.")
 @click.option(
-    "--engine", type=click.Choice(("all", *ENGINES[1:])), default="all",
-    help="Look at one engine alone; TensorFlow takes seconds to start.",
+    "--engine", type=click.Choice(("all", *ENGINES)), default="all",
+    help="Look at one engine alone. auto: at all but TensorFlow, which takes seconds to start, unless a GPU "
+    "may be there or no other can be used.",
 )  # fmt: skip
 @json_flag
 @talk_options
@@ -34,7 +35,7 @@ def command(engine: str, as_json: bool, quiet: bool, verbose: bool) -> int:
 
     Ends with 7 where no engine or no model can be used, so that `medidiff denoise` would not run.
     """
-    facts = _facts(ENGINES[1:] if engine == "all" else (engine,))
+    facts = _facts(engine)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -42,14 +43,15 @@ def command(engine: str, as_json: bool, quiet: bool, verbose: bool) -> int:
     return 7 if facts["problems"] else 0
 
 
-def _facts(names: Sequence[str]) -> dict[str, Any]:
+def _facts(engine: str) -> dict[str, Any]:
     """Everything, as plain values."""
     from medidiff.cli.models import _bundles, _summary
     from medidiff.cli.progress import PROTOCOL
-    from medidiff.engines.select import available
+    from medidiff.engines.select import available, quick
     from medidiff.report import versions
 
-    engines = [asdict(info) for info in available(names)]
+    known = {"all": available, "auto": quick}
+    engines = [asdict(info) for info in (known[engine]() if engine in known else available([engine]))]
     models = [_summary(name, folder) for name, folder in _bundles()]
     usable = [e for e in engines if e["missing"] is None]
     problems = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import cast
 
 from medidiff.engines.base import Engine, EngineInfo, EngineSettings
@@ -58,6 +60,17 @@ def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) ->
         )
     module = importlib.import_module(f"medidiff.engines.{name}")
     return cast(Engine, getattr(module, ENGINES[name])(bundle, settings))
+
+
+def quick() -> tuple[EngineInfo, ...]:
+    """As `available`, without TensorFlow where it would not be used: it takes seconds to start.
+
+    It would be, where nothing else can run the model, or on a GPU, of which most are NVIDIA's.
+    """
+    found = available([name for name in ENGINES if name != "tensorflow"])
+    if sys.platform == "darwin" or Path("/dev/nvidiactl").exists() or all(i.missing for i in found):
+        found += available(["tensorflow"])
+    return found
 
 
 def available(names: Iterable[str] = tuple(ENGINES)) -> tuple[EngineInfo, ...]:

@@ -355,6 +355,27 @@ def test_doctor_tells_a_program_everything(run: Callable) -> None:
     assert facts["problems"] == []
 
 
+def test_a_quick_look_starts_tensorflow_only_where_it_counts(
+    run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medidiff.engines import select
+
+    looked: list[str] = []
+    real = select.available
+
+    def available(names: list[str]) -> tuple:
+        looked.extend(names)
+        return real([n for n in names if n != "tensorflow"])
+
+    monkeypatch.setattr(select, "available", available)
+    monkeypatch.setattr("medidiff.engines.select.Path.exists", lambda path: False)
+    assert run("doctor", "--json", "--engine", "auto").code == 0
+    assert looked == ["openvino", "onnxruntime", "tract"]
+    monkeypatch.setattr("medidiff.engines.select.Path.exists", lambda path: True)
+    run("doctor", "--json", "--engine", "auto")
+    assert looked[-1] == "tensorflow"
+
+
 def test_doctor_explains_what_is_wrong(
     run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -424,7 +424,7 @@ def test_a_region_touches_whole_voxels(scene: Any) -> None:
 
 def test_a_region_follows_both_transforms(scene: Any) -> None:
     node = scenes.add(scene, scenes.body(), axes=scenes.LEFT_HANDED)
-    box = roi(scene, ras(node, 20, 30, 2), (0.5, 0.5, 0.5))
+    box = roi(scene, ras(node, 20, 30, 2), (0.4, 0.4, 0.4))
     assert region.bounds_of_roi(box, node) == (20, 21, 30, 31, 2, 3)
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     move = vtk.vtkTransform()

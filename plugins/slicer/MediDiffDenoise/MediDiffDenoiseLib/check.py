@@ -16,7 +16,8 @@ from .runner import Runner
 PATIENCE = 120.0
 """Seconds after which a worker that does not answer is given up; importing TensorFlow took 16 s."""
 
-WORDS = ("doctor", "--json")
+WORDS = ("doctor", "--json", "--engine", "auto")
+"""auto: TensorFlow is not started where it would not be used."""
 
 
 class CheckJob:
