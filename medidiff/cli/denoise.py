@@ -16,7 +16,7 @@ from medidiff.cli.options import (
     command_line,
     machine_options,
     model_options,
-    output_options,
+    output_file_options,
     progress_option,
     report_options,
     sampler_options,
@@ -26,7 +26,7 @@ from medidiff.cli.options import (
 
 @click.command(cls=HelpfulCommand, short_help="Denoise CT and MR scans.")
 @click.argument("scans", metavar="SCAN...", nargs=-1, required=True, type=INPUT)
-@output_options
+@output_file_options
 @model_options
 @sampler_options
 @click.option(

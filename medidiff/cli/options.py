@@ -254,11 +254,14 @@ machine_options = _combine(
     ),
 )  # fmt: skip
 
-output_options = _combine(
-    click.option(
-        "-o", "--output", "out_dir", type=FOLDER, required=True, metavar="OUT",
-        help="Folder of the outputs. denoise: for one scan also a file to write.",
-    ),
+
+def _output(text: str) -> Callable[[F], F]:
+    return click.option(
+        "-o", "--output", "out_dir", type=FOLDER, required=True, metavar="OUT", help=text
+    )  # fmt: skip
+
+
+_writing = _combine(
     click.option("--overwrite", is_flag=True, help="Replace earlier outputs. An input is never replaced."),
     click.option("--keep-private", is_flag=True, help="Copy private DICOM elements."),
     click.option(
@@ -266,6 +269,12 @@ output_options = _combine(
         help="Series Description of derived DICOM; the research-use notice still follows it.",
     ),
 )  # fmt: skip
+
+output_options = _combine(_output("Folder of the outputs."), _writing)
+
+output_file_options = _combine(
+    _output("Folder of the outputs, or for one scan a .nrrd, .nhdr, .mha, .nii or .nii.gz file."), _writing
+)
 
 picture_options = _combine(
     click.option(

@@ -253,7 +253,9 @@ class Run:
             text = f"pixel size {self.volume.pixel_mm:.3g} mm is outside the trained range "
             notes.append(Note(f"{text}{small:.3g} to {large:.3g} mm", "spacing"))
         if self.bundle.modality == "ct" and float(self.volume.array.min()) >= 0.0:
-            text = "no value is below 0, so that these are hardly Hounsfield units, which the model is for"
+            text = (
+                "no value is below 0: stored values without their intercept are no HU, which the model is for"
+            )
             notes.append(Note(text, "units"))
         if self.step > 1:
             notes.append(Note(f"slices overlap: context is taken {self.step} slices away", "overlap"))

@@ -92,7 +92,7 @@ class EngineInfo:
 
 def no_gpu(name: str, why: str) -> EngineError:
     """One sentence about an engine that was asked for a GPU and has none."""
-    return EngineError(f"The engine {name} has no GPU ({why})", hint="Use --device cpu or auto.")
+    return EngineError(f"The engine {name} has no GPU: {why}", hint="Use --device cpu or auto.")
 
 
 def choose_precision(name: str, bundle: Bundle, settings: EngineSettings, capable: tuple[str, ...]) -> str:

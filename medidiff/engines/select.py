@@ -38,18 +38,18 @@ def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) ->
         EngineError: the engine is not installed or does not load.
     """
     if name == "auto":
-        failures = []
+        failures: list[EngineError] = []
         for candidate in AUTO:
             try:
                 return create(candidate, bundle, settings)
             except EngineError as error:
-                failures.append(str(error))
+                failures.append(error)
         if settings is not None and settings.device == "gpu":
+            why = " ".join(error.sentence for error in failures)
             raise EngineError(
-                "No engine can use a GPU here", received=" ".join(failures),
-                hint="Use --device cpu or auto: the CPU always works.",
-            )  # fmt: skip
-        raise EngineError("No engine can run the model", hint=" ".join(failures))
+                f"No engine can use a GPU here. {why}", hint="Use --device cpu or auto: the CPU always works."
+            )
+        raise EngineError("No engine can run the model", hint=" ".join(map(str, failures)))
     if name not in ENGINES:
         close = difflib.get_close_matches(name, [*ENGINES, "auto"], n=1)
         known = f"Known engines: auto, {', '.join(ENGINES)}."

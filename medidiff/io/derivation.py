@@ -102,7 +102,7 @@ class Derivation:
             kind = kinds.get(name)
             if kind is float and type(value) is int:
                 value = float(value)
-            if kind is None or type(value) is not kind:
+            if kind is None or type(value) is not kind or value != value:
                 what = "The derivation has a field that is unknown or of another type"
                 raise UsageError(what, received=f"{name}: {value!r}"[:100])
             found[name] = printable(value, 512) if kind is str else value

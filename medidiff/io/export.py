@@ -44,7 +44,7 @@ def check_exportable(item: SeriesItem, file_format: str) -> None:
     if item.kind != "dicom":
         raise RefusedError(
             f"is no DICOM series, and only those are exported as {NAMES[file_format]}", where=item.path,
-            hint="Leave --format out to keep its own format.", code="NOT_DICOM",
+            hint="Keep its own format: leave --format out, or name such a file.", code="NOT_DICOM",
         )  # fmt: skip
     stack: Stack = item.headers.stack
     if stack.tilt > UPRIGHT:
