@@ -455,7 +455,8 @@ def test_voxels_of_another_grid_are_refused(run: Callable, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "text",
     ["no json", "[]", "{}", '{"model_id": "x", "steps": "4"}', '{"model_id": "x", "steps": true}',
-     '{"model_id": "x", "made_up": 1}', '{"model_id": "x", "strength": NaN}', '{"model_id": "x", "operation": "simulate"}', '{"model_id": 7}'],
+     '{"model_id": "x", "made_up": 1}', '{"model_id": "x", "strength": NaN}',
+     '{"model_id": "x", "operation": "simulate"}', '{"model_id": 7}'],
 )  # fmt: skip
 def test_a_derivation_that_is_none(run: Callable, tmp_path: Path, text: str) -> None:
     source = ct_series(tmp_path / "in")
