@@ -212,6 +212,15 @@ def test_a_series_as_a_file_of_any_format(run: Callable, tmp_path: Path, name: s
     assert run("denoise", source, "-o", tmp_path / "out" / name, *NOISE).code == 5  # it exists
 
 
+def test_a_detached_name_holds_it_all(run: Callable, tmp_path: Path) -> None:
+    """NRRD allows the voxels in a ``.nhdr``; one file can be put in place at once, two cannot."""
+    source = nrrd(tmp_path / "in" / "in.nrrd", body(2))
+    args = ("--modality", "ct", *NOISE, "--save-residual")
+    assert run("denoise", source, "-o", tmp_path / "out" / "o.nhdr", *args).code == 0
+    assert tree(tmp_path / "out") == ["o.nhdr", "o_residual.nhdr"]
+    assert values_of(tmp_path / "out" / "o.nhdr").shape == (2, 64, 64)
+
+
 def test_a_file_takes_one_scan(run: Callable, tmp_path: Path) -> None:
     ct_series(tmp_path / "in" / "a")
     ct_series(tmp_path / "in" / "b", series="2")
