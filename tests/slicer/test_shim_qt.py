@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -141,3 +142,24 @@ def test_slider_and_path(scene: Any) -> None:
     path.connect("currentPathChanged(QString)", heard.append)
     path.currentPath = "/a b"
     assert heard[-1] == "/a b"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="True and None have no count any more")
+def test_the_binding_keeps_its_references(scene: Any) -> None:
+    """A PySide6 that loses one reference of True at each call ends the process after some thousand calls."""
+    import ctk
+    import qt
+
+    section, box = ctk.ctkCollapsibleButton("x"), qt.QComboBox()
+
+    def counts() -> list[int]:
+        return [sys.getrefcount(value) for value in (True, False, None)]
+
+    before = counts()
+    for _ in range(200):
+        section.collapsed = True
+        section.collapsed = False
+        box.addItem("a", "b")
+        box.clear()
+        scene.Modified()
+    assert min(after - old for old, after in zip(before, counts(), strict=True)) > -100
