@@ -15,6 +15,23 @@ def readable(path: str | PathLike[str]) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(path))
 
 
+class Note(str):
+    """A sentence that the user should know about a result, with a word for programs.
+
+    Args:
+        text: the sentence.
+        code: what it is about, such as ``"noise_level"``; in ``warning`` events.
+    """
+
+    code: str
+
+    def __new__(cls, text: str, code: str) -> Note:
+        """A str with a code."""
+        note = super().__new__(cls, text)
+        note.code = code
+        return note
+
+
 class MedidiffError(Exception):
     """Base of all errors that medidiff raises on purpose.
 
@@ -47,13 +64,14 @@ class MedidiffError(Exception):
         self.hint = hint
         super().__init__(str(self))
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What is wrong, without what to do about it."""
         text = f"{self.where}: {self.what}." if self.where else f"{self.what}."
-        if self.received is not None:
-            text += f" Received: {self.received!s}."
-        if self.hint:
-            text += f" {self.hint}"
-        return text
+        return text if self.received is None else f"{text} Received: {self.received!s}."
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.hint}" if self.hint else self.sentence
 
 
 class UsageError(MedidiffError):

@@ -125,7 +125,9 @@ def test_every_command_is_in_the_manuals() -> None:
     } == set()
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/readers.md", "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "docs/readers.md", "benchmarks/README.md", "plugins/slicer/README.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in LINK.findall(path.read_text(encoding="utf-8")):

@@ -8,12 +8,12 @@ and becomes ``report.json``.
 from medidiff.batch.account import Account, Outcome
 from medidiff.batch.planning import Entry, Plan, plan
 from medidiff.batch.pool import Pool
-from medidiff.batch.request import Request
+from medidiff.batch.request import Request, check_folder
 from medidiff.batch.running import run
 from medidiff.batch.series import Observer
 from medidiff.batch.skips import nothing_found, skip_groups
 
 __all__ = [
     "Account", "Entry", "Observer", "Outcome", "Plan", "Pool", "Request",
-    "nothing_found", "plan", "run", "skip_groups",
+    "check_folder", "nothing_found", "plan", "run", "skip_groups",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from medidiff.batch.planning import Plan
 from medidiff.batch.pool import Pool
 from medidiff.batch.skips import DAMAGED, NO_IMAGE, skip_groups
 from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError
-from medidiff.io import SeriesItem
+from medidiff.io import Derivation, SeriesItem
 from medidiff.report import Images, Names, Study, head, identity, pseudonym
 
 Status = Literal["denoised", "skipped", "refused", "failed", "cancelled"]
@@ -37,6 +37,7 @@ class Outcome:
         notes: what the user should know.
         error: what went wrong.
         study: its figures and pictures, if the request asked for them.
+        derivation: how it was made.
     """
 
     item: SeriesItem
@@ -53,6 +54,7 @@ class Outcome:
     error: BaseException | None = None
     code: str = ""
     study: Study | None = None
+    derivation: Derivation | None = None
 
     @property
     def exit_code(self) -> int:

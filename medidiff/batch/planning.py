@@ -10,6 +10,7 @@ from typing import Literal
 
 from medidiff.batch.pool import Pool
 from medidiff.batch.request import Request, check_folder
+from medidiff.batch.roi import bounds_of
 from medidiff.batch.skips import nothing_found
 from medidiff.errors import MedidiffError, OutputError, RefusedError, UsageError
 from medidiff.io import (
@@ -24,7 +25,7 @@ from medidiff.io import (
 from medidiff.io.atomic import check_target
 from medidiff.io.bids import TABLES, beside
 from medidiff.io.export import check_exportable
-from medidiff.io.names import keeps_format
+from medidiff.io.names import image_stem, keeps_format
 from medidiff.volume import Modality, Volume
 
 Decision = Literal["planned", "skipped", "refused"]
@@ -42,6 +43,7 @@ class Entry:
         decision: ``"planned"``, ``"skipped"`` or ``"refused"``.
         reason: why it is not planned, a sentence; "" where it is.
         code: the same as the name of a `Reason`; "" where it is planned.
+        error: the refusal.
         modality: what it is taken as; ``"OT"`` if only its values can tell.
         model: the bundle; None until its values told the modality.
         outputs: suffix to output path.
@@ -56,6 +58,7 @@ class Entry:
     outputs: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     code: str = ""
+    error: MedidiffError | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,8 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
         error := nothing_found(request.paths, discovery.skipped), RefusedError
     ):
         raise error
+    if request.file is not None:
+        discovery = _into_file(discovery, request.file)
     sigma_map = None if request.sigma_map is None else read_one(request.sigma_map, "The noise map")
     old = [item for item in discovery.items if earlier_output(item, request.paths, request.out_dir)]
     replaceable = frozenset(path for item in old for path in _files(item))
@@ -122,6 +127,23 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
         for item in discovery.items
     ]
     return Plan(request, discovery, tuple(entries), sigma_map)
+
+
+def _into_file(discovery: Discovery, file: Path) -> Discovery:
+    """The only scan of a discovery, under the name of its output file and in no dataset.
+
+    Raises:
+        UsageError: there are more.
+    """
+    if len(discovery.items) > 1:
+        labels = ", ".join(item.label for item in discovery.items[:4])
+        raise UsageError(
+            f"The output (-o) names a file, and there are {len(discovery.items)} scans", received=labels,
+            hint="Name a folder, or give the path of one scan.",
+        )  # fmt: skip
+    items = [replace(item, name=image_stem(file)) for item in discovery.items]
+    items = [replace(i, headers=replace(i.headers, dataset=None)) if i.kind == "nifti" else i for i in items]
+    return replace(discovery, items=tuple(items))
 
 
 def find_one(path: Path, what: str) -> SeriesItem:
@@ -199,7 +221,9 @@ def _check_model(request: Request, pool: Pool) -> None:
 
 def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
     """The entry of one series."""
-    outputs = {s: planned_output(item, request.out_dir, s, request.format) for s in request.suffixes}
+    outputs = {
+        s: planned_output(item, request.out_dir, s, request.format, request.file) for s in request.suffixes
+    }
     modality: Modality = item.modality
     if request.resume and all(path.exists() for path in outputs.values()):
         reason = Reason.DONE
@@ -217,10 +241,12 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
             modality = suits(item, modality, name, pool)
         if not keeps_format(item, request.format):
             check_exportable(item, request.format)
+        if request.roi is not None:
+            bounds_of(item, request.roi)
         for path in outputs.values():
             check_target(path, overwrite=request.overwrite, inputs=item.inputs)
     except (RefusedError, OutputError) as error:
-        return Entry(item, "refused", str(error), modality, outputs=outputs, code=error.code)
+        return Entry(item, "refused", str(error), modality, outputs=outputs, code=error.code, error=error)
     notes = ("medidiff made this image already",) if item.own_output and not simulated(item) else ()
     return Entry(item, "planned", "", modality, name, outputs, (*item.notes, *notes))
 

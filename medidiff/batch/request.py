@@ -12,6 +12,8 @@ from medidiff.errors import OutputError, UsageError
 from medidiff.io import FileFormat, WriteOptions
 from medidiff.io.atomic import reported
 
+Bounds = tuple[int, int, int, int, int, int]
+
 IMAGE_NAME = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$", re.IGNORECASE)
 
 
@@ -36,6 +38,9 @@ class Request:
         page: measure every series and write report.csv and report.html too.
         slices: slices that the page shows besides the best, median and worst, counted from 1.
         identify: the report names patients, institutions and paths.
+        file: the output itself, for a single scan; other outputs lie beside it, and there is no report.
+        roi: voxel bounds ``i0, i1, j0, j1, k0, k1`` along the axes of the file (DICOM: column, row, slice),
+            half open: the rest is copied. None for all of it.
     """
 
     paths: tuple[Path, ...]
@@ -54,6 +59,22 @@ class Request:
     page: bool = False
     slices: tuple[int, ...] = ()
     identify: bool = False
+    file: Path | None = None
+    roi: Bounds | None = None
+
+    def __post_init__(self) -> None:
+        if self.file is not None and len(self.paths) != 1:
+            raise UsageError(
+                "The output (-o) names a file, which takes one scan", received=f"{len(self.paths)} paths",
+                hint="Name a folder.",
+            )  # fmt: skip
+        if self.file is not None and self.page:
+            raise UsageError(
+                "A report needs a folder for its files", received=f"--report with -o {self.file.name}",
+                hint="Name a folder as the output (-o).",
+            )  # fmt: skip
+        if self.roi is not None and self.page:
+            raise UsageError("A report measures whole scans", hint="Use --report or --roi, not both.")
 
     @property
     def copies(self) -> bool:
@@ -62,7 +83,9 @@ class Request:
 
     def options(self, suffix: str) -> WriteOptions:
         """How an output is written."""
-        return WriteOptions(suffix, self.format, self.overwrite, self.keep_private, self.series_description)
+        return WriteOptions(
+            suffix, self.format, self.overwrite, self.keep_private, self.series_description, self.file
+        )
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -81,7 +104,8 @@ def check_folder(out_dir: Path) -> None:
     """
     if IMAGE_NAME.search(out_dir.name) and not out_dir.is_dir():
         raise UsageError(
-            "The output (-o) is a folder; file names are made from those of the scans", received=out_dir
+            "The output (-o) is a folder, or for one scan a .nrrd, .nhdr, .mha, .nii or .nii.gz file",
+            received=out_dir,
         )
     with reported(out_dir):
         nearest = out_dir

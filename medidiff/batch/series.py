@@ -16,9 +16,10 @@ from medidiff import __version__
 from medidiff.batch.account import Outcome, Status, is_memory
 from medidiff.batch.planning import Entry, Plan, suits, taken_as
 from medidiff.batch.pool import Pool
-from medidiff.batch.request import Request
+from medidiff.batch.request import Bounds, Request
+from medidiff.batch.roi import bounds_of
 from medidiff.denoise import Denoiser, Result, Settings
-from medidiff.errors import CancelledError, MedidiffError, RefusedError, UsageError
+from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError, UsageError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.io import Derivation, Reason, SeriesItem, open_output, read
 from medidiff.io.output import Output
@@ -58,7 +59,7 @@ class _Done:
 def left_out(entry: Entry) -> Outcome:
     """The outcome of an entry that was not planned."""
     assert entry.decision != "planned"
-    return Outcome(entry.item, entry.decision, entry.reason, code=entry.code)
+    return Outcome(entry.item, entry.decision, entry.reason, code=entry.code, error=entry.error)
 
 
 def cancelled_outcome(entry: Entry, error: CancelledError | None = None) -> Outcome:
@@ -124,7 +125,7 @@ class SeriesRun:
         return Outcome(
             entry.item, "denoised", "", written, done.model, result.sigma, result.sigma_text,
             result.evaluations, seconds=seconds, clipped=clipped, notes=tuple(dict.fromkeys(notes)),
-            study=study,
+            study=study, derivation=done.derivation,
         )  # fmt: skip
 
     def _study(
@@ -136,7 +137,7 @@ class SeriesRun:
         try:
             found = alone(number, volume, result, self._plan.request.slices)
         except Exception as error:  # the denoised scan is written and good
-            what = str(error) if isinstance(error, MedidiffError) else _unexpected(error, entry)
+            what = error if isinstance(error, MedidiffError) else _unexpected(error, entry)
             notes.append(f"no figures for the report: {what}")
             return None
         notes += found.notes
@@ -156,6 +157,8 @@ class SeriesRun:
         self._check()
         denoiser = self._pool.denoiser(model)
         settings = _with_map(request.settings, self._plan.sigma_map, volume)
+        if request.roi is not None:
+            settings = replace(settings, roi=bounds_of(entry.item, request.roi))
         if request.page and settings.mode != "sample":
             settings = replace(settings, uncertainty=True)  # costs nothing there, and the page shows it
         self._observer.ready(denoiser, volume)
@@ -237,8 +240,14 @@ def _derivation(
         window="-1024 to 3071 HU" if bundle.modality == "ct" else "0 to 4 x foreground p99",
         engine=f"{engine.name} {engine.precision}",
         context=result.context,
+        roi=_roi_text(request.roi),
         synthetic_data=request.synthetic_data,
     )
+
+
+def _roi_text(roi: Bounds | None) -> str:
+    """A region for people: ``i 10:20, j 0:512, k 5:6``."""
+    return "" if roi is None else ", ".join(f"{a} {roi[2 * n]}:{roi[2 * n + 1]}" for n, a in enumerate("ijk"))
 
 
 def _copied(request: Request) -> Derivation:
@@ -265,9 +274,8 @@ def _failed(entry: Entry, error: Exception) -> Outcome:
         return Outcome(
             entry.item, status, _located(error, entry), model=entry.model, error=error, code=error.code
         )
-    code = Reason.OUT_OF_MEMORY if is_memory(error) else Reason.UNEXPECTED
-    reason = _unexpected(error, entry)
-    return Outcome(entry.item, "failed", reason, model=entry.model, error=error, code=code.name)
+    known = _unexpected(error, entry)
+    return Outcome(entry.item, "failed", str(known), model=entry.model, error=known, code=known.code)
 
 
 def _located(error: MedidiffError, entry: Entry) -> str:
@@ -275,12 +283,17 @@ def _located(error: MedidiffError, entry: Entry) -> str:
     return str(error) if error.where else f"{entry.item.path}: {error}"
 
 
-def _unexpected(error: Exception, entry: Entry) -> str:
+def _unexpected(error: Exception, entry: Entry) -> MedidiffError:
+    """An error for people that keeps the one it comes from."""
     if is_memory(error):
         z, y, x = entry.item.shape
-        return (
-            f"{entry.item.path}: out of memory with {x}x{y}x{z} voxels. "
-            "Close other programs, or use a smaller --tile."
-        )
-    text = " ".join(str(error).split()) or "no message"
-    return f"{entry.item.path}: unexpected {type(error).__name__}: {text[:200]}. Use -v for the traceback."
+        known: MedidiffError = MemoryLimitError(
+            f"out of memory with {x}x{y}x{z} voxels", where=entry.item.path,
+            hint="Close other programs, or use a smaller --tile.",
+        )  # fmt: skip
+    else:
+        text = " ".join(str(error).split())[:200] or "no message"
+        what = f"unexpected {type(error).__name__}: {text}"
+        known = MedidiffError(what, where=entry.item.path, hint="Use -v for the traceback.")
+    known.__cause__ = error
+    return known

@@ -12,10 +12,11 @@ from medidiff.cli.options import (
     FORMATS,
     INPUT,
     HelpfulCommand,
+    RoiType,
     command_line,
     machine_options,
     model_options,
-    output_options,
+    output_file_options,
     progress_option,
     report_options,
     sampler_options,
@@ -25,7 +26,7 @@ from medidiff.cli.options import (
 
 @click.command(cls=HelpfulCommand, short_help="Denoise CT and MR scans.")
 @click.argument("scans", metavar="SCAN...", nargs=-1, required=True, type=INPUT)
-@output_options
+@output_file_options
 @model_options
 @sampler_options
 @click.option(
@@ -38,6 +39,11 @@ from medidiff.cli.options import (
 @click.option("--synthetic-data", is_flag=True, help="Mark derived DICOM as SyntheticData YES (0008,001C).")
 @click.option("--save-residual", is_flag=True, help="Also write input minus output.")
 @click.option("--save-uncertainty", is_flag=True, help="Also write the SD of every voxel.")
+@click.option(
+    "--roi", type=RoiType(), default=None, show_default="everything", metavar="I0,I1,J0,J1,K0,K1",
+    help="Denoise only these voxels, counted from 0 along the file's axes (DICOM: column, row, slice), each "
+    "second number the one after the last. The rest is copied.",
+)  # fmt: skip
 @machine_options
 @click.option("--dry-run", is_flag=True, help="Say what would be done; print the output paths; do nothing.")
 @report_options
@@ -57,29 +63,35 @@ def command(
     SCAN is a file or a folder, searched to any depth. Every series found is denoised with the model of its
     modality and written below OUT as a derived series or file. Existing outputs are refused without
     --overwrite; an input is never changed. What became of each series is in OUT/report.json; with --report
-    the series are measured too, and OUT/report.html shows figures and pictures.
+    the series are measured too, and OUT/report.html shows figures and pictures. For one scan OUT may be a
+    file that ends in .nrrd, .nhdr, .mha, .nii or .nii.gz; then there is no report.json.
 
     \b
     medidiff denoise scans/ -o out
     medidiff denoise scans/ -o out --report
     medidiff denoise scans/ -o out --format nifti
     medidiff denoise ct.nii.gz -o out --modality ct --mode natural
+    medidiff denoise ct.nrrd -o denoised.nrrd --modality ct
     medidiff denoise scans/ -o out --mode sample --samples 8 --save-uncertainty
 
     Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed or files are damaged,
     5 all refused, 6 cancelled, 7 model or engine not available, 8 out of memory.
     """
-    from medidiff import batch, report
     from medidiff.cli.cancel import Cancellation
+    from medidiff.cli.messages import unexpected
     from medidiff.cli.progress import reporter
-    from medidiff.engines.base import EngineSettings
     from medidiff.errors import MedidiffError
 
-    out = reporter(progress, quiet=quiet, verbose=verbose)
+    out = reporter(progress, quiet=quiet, verbose=verbose)  # says hello: whoever waits knows at once
     try:
-        pool = batch.Pool(options["engine"], EngineSettings(options["threads"], options["precision"]))
+        from medidiff import batch, report
+        from medidiff.engines.base import EngineSettings
+
+        machine = EngineSettings(options["threads"], options["precision"], options["device"])
+        pool = batch.Pool(options["engine"], machine)
         request = _request(scans, out_dir, options)
-        report.check(out_dir / report.JSON)
+        if request.file is None:
+            report.check(out_dir / report.JSON)
         with Cancellation(stdin=progress == "jsonl") as cancelled:
             plan = batch.plan(request, pool, _searching(out.searching, cancelled))
             if plan.entries:
@@ -87,7 +99,8 @@ def command(
             if dry_run and plan.entries:
                 return _dry_run(plan, out)
             account = batch.run(plan, pool, out, cancelled)
-        if not dry_run and (not account.cancelled or account.count("denoised")):
+        keeps = request.file is None and not dry_run
+        if keeps and (not account.cancelled or account.count("denoised")):
             content = account.as_dict(pool, command_line())
             made = report.write(
                 out_dir, content, account.images, overwrite=request.overwrite, page=request.page
@@ -98,6 +111,9 @@ def command(
     except MedidiffError as error:
         out.failed(error)
         raise
+    except Exception as error:
+        out.failed(unexpected(error))
+        raise
     out.over(account)
     return account.exit_code
 
@@ -106,12 +122,25 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
     """The options as what the batch understands."""
     from medidiff import batch
     from medidiff.denoise import Settings
+    from medidiff.errors import UsageError
+    from medidiff.io.names import format_of
 
     sigma = options["sigma"]
     is_map = isinstance(sigma, Path)
+    file_format, file = options["file_format"], None
+    named = None if out_dir.is_dir() else format_of(out_dir)
+    if named is not None:
+        if file_format not in ("same", named):
+            raise UsageError(
+                "The output (-o) has the name of another format",
+                received=f"{out_dir}, --format {file_format}",
+            )
+        file, out_dir, file_format = out_dir, out_dir.parent, named
     return batch.Request(
         paths=scans,
         out_dir=out_dir,
+        file=file,
+        roi=options["roi"],
         model=options["model"],
         modality=options["modality"],
         settings=Settings(
@@ -131,7 +160,7 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
         overwrite=options["overwrite"],
         resume=options["resume"],
         keep_private=options["keep_private"],
-        format=options["file_format"],
+        format=file_format,
         series_description=options["series_description"],
         synthetic_data=options["synthetic_data"],
         page=options["page"],
@@ -175,7 +204,7 @@ def _dry_run(plan: Any, out: Any) -> int:
         decisions.append(entry.decision)
         if entry.decision == "planned":
             for path in reversed(list(entry.outputs.values())):
-                click.echo(str(path))
+                out.planned(path)
             model = f"with model {entry.model}" if entry.model else "with the model that its values call for"
             out.say(f"would denoise: {entry.item.label} {model}")
         elif entry.decision == "skipped":

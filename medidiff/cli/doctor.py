@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -14,21 +16,26 @@ from typing import Any
 
 import click
 
-from medidiff.cli.options import HelpfulCommand, json_flag, talk_options
+from medidiff.cli.options import ENGINES, HelpfulCommand, json_flag, talk_options
 
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16")
 """Instruction sets that decide how fast a CPU computes a network."""
 
 
 @click.command(cls=HelpfulCommand, short_help="Show what works on this machine.")
+@click.option(
+    "--engine", type=click.Choice(("all", *ENGINES)), default="all",
+    help="Look at one engine alone. auto: at all but TensorFlow, which takes seconds to start, unless a GPU "
+    "may be there or no other can be used.",
+)  # fmt: skip
 @json_flag
 @talk_options
-def command(as_json: bool, quiet: bool, verbose: bool) -> int:
+def command(engine: str, as_json: bool, quiet: bool, verbose: bool) -> int:
     """Show versions, engines, devices, codecs and models of this machine, and what is missing.
 
     Ends with 7 where no engine or no model can be used, so that `medidiff denoise` would not run.
     """
-    facts = _facts()
+    facts = _facts(engine)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -36,18 +43,23 @@ def command(as_json: bool, quiet: bool, verbose: bool) -> int:
     return 7 if facts["problems"] else 0
 
 
-def _facts() -> dict[str, Any]:
+def _facts(engine: str) -> dict[str, Any]:
     """Everything, as plain values."""
     from medidiff.cli.models import _bundles, _summary
     from medidiff.cli.progress import PROTOCOL
-    from medidiff.engines.select import available
+    from medidiff.engines.select import available, quick
     from medidiff.report import versions
 
-    engines = [asdict(info) for info in available()]
+    known = {"all": available, "auto": quick}
+    engines = [asdict(info) for info in (known[engine]() if engine in known else available([engine]))]
     models = [_summary(name, folder) for name, folder in _bundles()]
     usable = [e for e in engines if e["missing"] is None]
-    problems = [] if usable else ["no engine is installed"]
-    problems += [] if any(not m["problem"] for m in models) else ["no model can be used"]
+    problems = []
+    if not usable:
+        problems += [f"no engine can be used. {' '.join(str(e['missing']) for e in engines)}"]
+    if all(m["problem"] for m in models):
+        why = " ".join(str(m["problem"]) for m in models) or "Reinstall medidiff, or set MEDIDIFF_HOME."
+        problems += [f"no model can be used. {why}"]
     return {
         "tool": "medidiff",
         "protocol": PROTOCOL,
@@ -55,6 +67,7 @@ def _facts() -> dict[str, Any]:
         "python": sys.executable,
         "platform": platform.platform(),
         "cpu": _cpu(),
+        "devices": _devices(usable),
         "memory_gb": _memory(),
         "engines": engines,
         "models": models,
@@ -62,6 +75,13 @@ def _facts() -> dict[str, Any]:
         "ct_projector": _projector(),
         "problems": problems,
     }
+
+
+def _devices(usable: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `--device` can choose from: the kind, and the engines that compute on it."""
+    found = [{"device": "cpu", "engines": [e["name"] for e in usable]}]
+    gpu = [e["name"] for e in usable if e["gpu"]]
+    return [*found, {"device": "gpu", "engines": gpu}] if gpu else found
 
 
 def _cpu() -> dict[str, Any]:
@@ -88,8 +108,17 @@ def _memory() -> dict[str, float | None]:
         lines = Path("/proc/meminfo").read_text().splitlines()
         values = {k: round(int(v.split()[0]) / 1e6, 1) for k, _, v in (line.partition(":") for line in lines)}
     except (OSError, ValueError, IndexError):
-        values = {}
+        values = _pages()
     return {"total": values.get("MemTotal"), "available": values.get("MemAvailable")}
+
+
+def _pages() -> dict[str, float]:
+    """Memory in GB as POSIX tells it, as far as it does."""
+    found = {}
+    for name, key in (("MemTotal", "SC_PHYS_PAGES"), ("MemAvailable", "SC_AVPHYS_PAGES")):
+        with suppress(AttributeError, ValueError, OSError):  # no POSIX, or not this number
+            found[name] = round(os.sysconf(key) * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    return found
 
 
 def _codecs() -> list[dict[str, Any]]:
@@ -130,6 +159,7 @@ def _print(facts: dict[str, Any]) -> None:
     row("platform", facts["platform"])
     cpu, memory = facts["cpu"], facts["memory_gb"]
     row("cpu", f"{cpu['name']}, {cpu['cores']} cores, {' '.join(cpu['features']) or 'no known features'}")
+    row("devices", ", ".join(f"{d['device']} ({', '.join(d['engines'])})" for d in facts["devices"]))
     row("memory", f"{memory['available'] or '?'} of {memory['total'] or '?'} GB available")
     click.echo("\nengines")
     for e in facts["engines"]:

@@ -16,12 +16,13 @@ from typing import Any
 import click
 
 from medidiff import __version__
-from medidiff.cli.messages import say_error
+from medidiff.cli.messages import say_error, unexpected
 from medidiff.cli.options import COMMAND, EPILOG, HELP_NAMES, VERBOSE
-from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError
+from medidiff.errors import CancelledError, MedidiffError
 
 VERBS = {
     "denoise": "Denoise CT and MR scans: DICOM, NIfTI, NRRD or MetaImage in, the same out.",
+    "derive": "Write given voxels as a derived DICOM series of their source.",
     "inspect": "Show what lies under a path: series, geometry, noise level, what is skipped.",
     "simulate": "Add physical noise to a clean scan: lower CT dose, or MR noise.",
     "train": "Train a model from a configuration file (needs TensorFlow).",
@@ -64,16 +65,12 @@ class Medidiff(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, MedidiffError):
             raise
-        except MemoryError as error:
-            raise MemoryLimitError("Out of memory", hint="Close other programs, or use less data.") from error
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # whoever read the output has gone: click ends quietly
             if ctx.meta.get(VERBOSE):
                 traceback.print_exc()
-            text = " ".join(str(error).split())[:300] or "no message"
-            hint = None if ctx.meta.get(VERBOSE) else "Use -v to see the traceback."
-            raise MedidiffError(f"unexpected {type(error).__name__}: {text}", hint=hint) from error
+            raise unexpected(error, verbose=bool(ctx.meta.get(VERBOSE))) from error
 
     def main(
         self,

@@ -6,13 +6,27 @@ from pathlib import Path
 
 import click
 
-from medidiff.errors import MedidiffError
+from medidiff.errors import MedidiffError, MemoryLimitError
 
 
 def say_error(text: str, code: int) -> int:
     """One line on stderr; gives the code back."""
     click.echo(f"medidiff: error: {' '.join(text.split())}", err=True)
     return code
+
+
+def unexpected(error: Exception, *, verbose: bool = False) -> MedidiffError:
+    """An error of another kind as one for people.
+
+    Args:
+        error: what happened.
+        verbose: the traceback is shown already.
+    """
+    if isinstance(error, MemoryError):
+        return MemoryLimitError("Out of memory", hint="Close other programs, or use less data.")
+    text = " ".join(str(error).split())[:300] or "no message"
+    hint = None if verbose else "Use -v to see the traceback."
+    return MedidiffError(f"unexpected {type(error).__name__}: {text}", hint=hint)
 
 
 def located(error: MedidiffError, where: Path) -> MedidiffError:

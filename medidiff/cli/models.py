@@ -143,10 +143,21 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "modality": bundle.modality,
         "licence": bundle.licence,
         "attribution": list(bundle.attribution),
+        "trained": _trained(bundle),
         "sha256": bundle.sha256,
         "megabytes": round(len(bundle.network) / 1e6, 3),
         "path": str(bundle.folder),
     }
+
+
+def _trained(bundle: Bundle) -> dict[str, list[float]]:
+    """What the model was trained on: noise SD, pixel size, mean noise frequency (MR: zero-fill factor)."""
+    from medidiff.intensity import Intensity
+
+    known = {"pixel_mm": list(bundle.trained.pixel_mm), "texture": list(bundle.trained.kernel)}
+    if bundle.modality == "ct":
+        return {**known, "sigma_hu": [round(s * Intensity.ct().scale, 1) for s in bundle.trained.sigma]}
+    return {**known, "sigma_share_of_p99": list(bundle.trained.sigma)}
 
 
 def _summary(name: str, folder: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
 MODES = ("mean", "natural", "sample")
 TIERS = ("fast", "best")
 ENGINES = ("auto", "openvino", "onnxruntime", "tensorflow", "tract")
+DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 FORMATS = ("same", "nifti", "nrrd", "mha")
 PROGRESS = ("auto", "bar", "jsonl", "none")
@@ -116,6 +117,24 @@ class SlicesType(click.ParamType):  # type: ignore[type-arg]
         return tuple(int(part) for part in parts)
 
 
+class RoiType(click.ParamType):  # type: ignore[type-arg]
+    """Voxel bounds: ``i0,i1,j0,j1,k0,k1``, half open."""
+
+    name = "I0,I1,J0,J1,K0,K1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of six numbers."""
+        if not isinstance(value, str):
+            return value
+        parts = value.replace(" ", "").split(",")
+        if len(parts) != 6 or not all(part.isdecimal() for part in parts):
+            self.fail(
+                f"A region is i0,i1,j0,j1,k0,k1: the first voxel along each axis of the file and the one "
+                f"after the last, counted from 0. Received: {value}.", param, ctx,
+            )  # fmt: skip
+        return tuple(int(part) for part in parts)
+
+
 class TestType(click.ParamType):  # type: ignore[type-arg]
     """A scan to judge, with a name for tables: ``NAME=PATH``, or the path alone."""
 
@@ -174,7 +193,7 @@ talk_options = _combine(
 
 progress_option = click.option(
     "--progress", type=click.Choice(PROGRESS), default="auto",
-    help="Progress on stderr: a bar, JSON lines for programs, or none. auto: a bar on a terminal.",
+    help="A bar on stderr, JSON lines for programs on stdout, or none. auto: a bar on a terminal.",
 )  # fmt: skip
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -231,6 +250,10 @@ machine_options = _combine(
         "--threads", type=click.IntRange(1), default=None, show_default="all cores", help="CPU threads."
     ),
     click.option(
+        "--device", type=click.Choice(DEVICES), default="auto",
+        help="gpu refuses to run where no engine can use one. auto: the engine's own choice, mostly the CPU.",
+    ),
+    click.option(
         "--precision", type=click.Choice(PRECISIONS), default="auto",
         help="Arithmetic. auto: bfloat16 where it is fast and was measured to be good enough.",
     ),
@@ -240,10 +263,14 @@ machine_options = _combine(
     ),
 )  # fmt: skip
 
-output_options = _combine(
-    click.option(
-        "-o", "--output", "out_dir", type=FOLDER, required=True, metavar="OUT", help="Folder of the outputs."
-    ),
+
+def _output(text: str) -> Callable[[F], F]:
+    return click.option(
+        "-o", "--output", "out_dir", type=FOLDER, required=True, metavar="OUT", help=text
+    )  # fmt: skip
+
+
+_writing = _combine(
     click.option("--overwrite", is_flag=True, help="Replace earlier outputs. An input is never replaced."),
     click.option("--keep-private", is_flag=True, help="Copy private DICOM elements."),
     click.option(
@@ -251,6 +278,12 @@ output_options = _combine(
         help="Series Description of derived DICOM; the research-use notice still follows it.",
     ),
 )  # fmt: skip
+
+output_options = _combine(_output("Folder of the outputs."), _writing)
+
+output_file_options = _combine(
+    _output("Folder of the outputs, or for one scan a .nrrd, .nhdr, .mha, .nii or .nii.gz file."), _writing
+)
 
 picture_options = _combine(
     click.option(

@@ -93,7 +93,7 @@ def make_phantom(
     (all that is known), truth.nii.gz, and one 4-D NIfTI file a dose in scans/, to be denoised.
     """
     from medidiff.cli.cancel import Cancellation
-    from medidiff.cli.progress import counter
+    from medidiff.cli.progress import counter, made
     from medidiff.noise.spectrum import named_kernel
     from medidiff.phantom import Design, Exposure, make
     from medidiff.phantom.study import FILE
@@ -105,7 +105,10 @@ def make_phantom(
         counter(progress, folder.name, realisations, quiet=quiet) as step,
     ):
         make(folder, design, exposure, overwrite=overwrite, progress=step, cancelled=cancelled)
-    click.echo((folder / FILE).read_text(encoding="utf-8") if as_json else str(folder), nl=not as_json)
+    if as_json:
+        click.echo((folder / FILE).read_text(encoding="utf-8"), nl=False)
+    else:
+        made(progress, folder)
     return 0
 
 

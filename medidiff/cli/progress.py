@@ -1,8 +1,8 @@
 """What a run tells while it goes: a bar for people, JSON lines for programs, plain lines for logs.
 
-All of it goes to stderr; stdout carries output paths alone. A JSON line is ``@medidiff {...}`` with an
-``event``: hello, start, progress, warning, result, report, error, done. Whoever reads them ignores other
-lines and unknown events.
+Words for people go to stderr, and output paths to stdout. For programs stdout carries JSON lines and nothing
+else, and the paths are in them: ``@medidiff {...}`` with an ``event``: hello, start, progress, warning,
+result, plan, report, error, done. Whoever reads them ignores other lines and unknown events.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from medidiff import __version__
+from medidiff.errors import MedidiffError
 
 if TYPE_CHECKING:
     from medidiff.batch import Account, Entry, Outcome
     from medidiff.denoise import Denoiser
-    from medidiff.errors import MedidiffError
     from medidiff.volume import Volume
 
 PROTOCOL = 1
@@ -39,9 +39,22 @@ EVERY_SECONDS = 0.2
 
 
 def emit(event: str, **fields: Any) -> None:
-    """One JSON line on stderr."""
+    """One JSON line on stdout, at once; it is ASCII, so that no locale can spoil it."""
     line = json.dumps({"event": event, **fields}, ensure_ascii=True, default=str)
-    click.echo(f"@medidiff {line}", err=True)
+    click.echo(f"@medidiff {line}")
+
+
+def made(kind: str, path: Path) -> None:
+    """What a verb made: a path on stdout, or for programs an event.
+
+    Args:
+        kind: the choice of ``--progress``.
+        path: the output.
+    """
+    if choose(kind) == "jsonl":
+        emit("result", path=str(path))
+    else:
+        click.echo(str(path))
 
 
 def choose(kind: str) -> str:
@@ -69,6 +82,10 @@ class Lines:
         if path != self._last:
             click.echo(str(path))
         self._last = path
+
+    def planned(self, path: Path) -> None:
+        """An output that a run would make."""
+        click.echo(str(path))
 
     def say(self, text: str) -> None:
         """A line, unless quiet."""
@@ -120,6 +137,12 @@ class Lines:
         """The report is written."""
         if len(files) > 1:
             self.say(f"report: {files[-1]}")
+
+    def written(self, path: Path, files: Sequence[Path], notes: Sequence[str]) -> None:
+        """A verb other than denoise has made its only output."""
+        click.echo(str(path))
+        for note in notes:
+            self.say(f"note: {note}")
 
     def over(self, account: Account) -> None:
         """The run is over."""
@@ -195,6 +218,10 @@ class JsonLines(Lines):
         self._clock = self._told = 0.0
         emit("hello", version=__version__, protocol=PROTOCOL)
 
+    def planned(self, path: Path) -> None:
+        """A plan event."""
+        emit("plan", path=str(path))
+
     def begin(self, index: int, count: int, entry: Entry) -> None:
         """Remembers the series for the events to come."""
         super().begin(index, count, entry)
@@ -229,21 +256,36 @@ class JsonLines(Lines):
         """A result, warning or error event."""
         series = {"series": index, "of": count}
         for note in outcome.notes:
-            emit("warning", **series, code="note", text=note)
+            emit("warning", **series, code=getattr(note, "code", "note"), text=note)
         if outcome.status == "denoised":
             outputs = {k: str(v) for k, v in (outcome.outputs or {}).items()}
-            stats = {"sigma": outcome.sigma, "sigma_text": outcome.sigma_text, "seconds": outcome.seconds}
-            emit("result", **series, path=outputs.get("denoised"), outputs=outputs, stats=stats)
-            for path in reversed(outputs.values()):
-                self._print(Path(path))
+            stats = {
+                "sigma": outcome.sigma, "sigma_text": outcome.sigma_text, "evaluations": outcome.evaluations,
+                "seconds": round(outcome.seconds, 3), "clipped": outcome.clipped,
+            }  # fmt: skip
+            derivation = None if outcome.derivation is None else outcome.derivation.as_dict()
+            emit(
+                "result", **series, path=outputs.get("denoised"), outputs=outputs, stats=stats,
+                derivation=derivation,
+            )  # fmt: skip
         elif outcome.status == "skipped":
             emit("warning", **series, code="skipped", text=outcome.reason)
         elif outcome.status != "cancelled":
-            emit("error", **series, code=CODES[outcome.exit_code], text=outcome.reason, hint="")
+            words = {"text": outcome.reason, "hint": ""}
+            if isinstance(outcome.error, MedidiffError):
+                words = _words(outcome.error)
+            emit("error", **series, code=CODES[outcome.exit_code], **words)
 
     def reported(self, files: Sequence[Path]) -> None:
         """A report event: the files, report.json first."""
         emit("report", files=[str(path) for path in files])
+
+    def written(self, path: Path, files: Sequence[Path], notes: Sequence[str]) -> None:
+        """A result event with all files, and the last event."""
+        for note in notes:
+            emit("warning", code=getattr(note, "code", "note"), text=note)
+        emit("result", path=str(path), files=[str(file) for file in files])
+        emit("done", exit_code=0)
 
     def over(self, account: Account) -> None:
         """The last event."""
@@ -253,11 +295,13 @@ class JsonLines(Lines):
 
     def failed(self, error: MedidiffError) -> None:
         """An error before the first series."""
-        text = f"{error.where}: {error.what}." if error.where else f"{error.what}."
-        if error.received is not None:
-            text += f" Received: {error.received}."
-        emit("error", code=CODES[error.exit_code], text=text, hint=error.hint or "")
+        emit("error", code=CODES[error.exit_code], **_words(error))
         emit("done", exit_code=error.exit_code)
+
+
+def _words(error: MedidiffError) -> dict[str, str]:
+    """What is wrong, and what to do about it, apart."""
+    return {"text": error.sentence, "hint": error.hint or ""}
 
 
 def reporter(kind: str, *, quiet: bool, verbose: bool) -> Lines:

@@ -215,7 +215,7 @@ def _run(
     from medidiff.batch.request import check_folder
     from medidiff.cli.cancel import Cancellation
     from medidiff.cli.messages import located
-    from medidiff.cli.progress import counter
+    from medidiff.cli.progress import counter, made
     from medidiff.errors import CancelledError, MedidiffError
     from medidiff.io import Derivation, WriteOptions, by_series, open_output, planned_output, read
     from medidiff.io.atomic import check_target
@@ -246,7 +246,7 @@ def _run(
                         raise CancelledError("Cancelled; nothing is half-written")
                     done = output.add(noisy, derivation)
                     told += [f"{item.label}: {line}" for line in (text, *(f"note: {n}" for n in done.notes))]
-            click.echo(str(done.path))
+            made(progress, done.path)
             for line in told if not quiet else ():
                 click.echo(f"medidiff: {line}", err=True)
     return 0

@@ -35,7 +35,7 @@ def command(
     medidiff train my_scanner.toml --from ct
     """
     from medidiff import models
-    from medidiff.cli.progress import choose, counter, emit
+    from medidiff.cli.progress import choose, counter, emit, made
     from medidiff.errors import EngineError
     from medidiff.training.config import load
 
@@ -69,7 +69,7 @@ def command(
     final = trainer.run()
     if not quiet:
         click.echo(f"medidiff: finished; {_line(final, total)}", err=True)
-    click.echo(str(trainer.folder))
+    made(progress, trainer.folder)
     return 0
 
 

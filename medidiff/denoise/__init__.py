@@ -2,6 +2,6 @@
 
 from medidiff.denoise.denoiser import Denoiser
 from medidiff.denoise.result import Result
-from medidiff.denoise.settings import MODES, Settings
+from medidiff.denoise.settings import MODES, Roi, Settings
 
-__all__ = ["MODES", "Denoiser", "Result", "Settings"]
+__all__ = ["MODES", "Denoiser", "Result", "Roi", "Settings"]

@@ -18,7 +18,7 @@ from medidiff.diffusion import samplers, schedules
 from medidiff.diffusion.precondition import Precondition
 from medidiff.diffusion.process import Matched
 from medidiff.engines.base import Engine
-from medidiff.errors import CancelledError
+from medidiff.errors import CancelledError, Note
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
 from medidiff.models.conditioning import Condition, vector
@@ -69,15 +69,19 @@ class Run:
     def all(self, progress: Progress | None) -> Result:
         """Every slice."""
         count = len(self.volume.array)
-        out = np.empty_like(self.volume.array)
+        out = self.volume.array.copy()
         sd = np.zeros_like(self.volume.array) if self.settings.uncertainty else None
-        for k in range(count):
+        (first, last), *inside = self.settings.roi or ((0, count), (0, None), (0, None))
+        # Whole slices, of which the region is kept: a piece of a slice would be rounded otherwise.
+        part = tuple(slice(*bounds) for bounds in inside)
+        for k in range(first, last):
             image, variance = self._slice(k)
-            out[k] = self._real(k, image)
+            out[k][part] = self._real(k, image)[part]
             if sd is not None and variance is not None:
-                sd[k] = self._untouched(k, np.sqrt(variance) * np.float32(self.intensity.scale), 0.0)
+                found = self._untouched(k, np.sqrt(variance) * np.float32(self.intensity.scale), 0.0)
+                sd[k][part] = found[part]
             if progress:
-                progress(k + 1, count)
+                progress(k + 1 - first, last - first)
         return Result(
             self.volume.with_array(out),
             sd,
@@ -250,16 +254,17 @@ class Run:
         unit = self.volume.unit
         low, high = (s * scale for s in trained.sigma)
         if not low <= self.noise.sigma <= high:
-            notes.append(
-                f"noise level {self.noise.sigma:.3g} {unit} is outside the trained range "
-                f"{low:.3g} to {high:.3g} {unit}"
-            )
+            text = f"noise level {self.noise.sigma:.3g} {unit} is outside the trained range "
+            notes.append(Note(f"{text}{low:.3g} to {high:.3g} {unit}", "noise_level"))
         small, large = trained.pixel_mm
         if not small <= self.volume.pixel_mm <= large:
-            notes.append(
-                f"pixel size {self.volume.pixel_mm:.3g} mm is outside the trained range "
-                f"{small:.3g} to {large:.3g} mm"
+            text = f"pixel size {self.volume.pixel_mm:.3g} mm is outside the trained range "
+            notes.append(Note(f"{text}{small:.3g} to {large:.3g} mm", "spacing"))
+        if self.bundle.modality == "ct" and float(self.volume.array.min()) >= 0.0:
+            text = (
+                "no value is below 0: stored values without their intercept are no HU, which the model is for"
             )
+            notes.append(Note(text, "units"))
         if self.step > 1:
-            notes.append(f"slices overlap: context is taken {self.step} slices away")
+            notes.append(Note(f"slices overlap: context is taken {self.step} slices away", "overlap"))
         return tuple(notes)

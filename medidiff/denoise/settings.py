@@ -14,6 +14,9 @@ MODES = ("mean", "natural", "sample")
 TIERS = {"fast": 1, "best": 8}
 """Views of a slice (turned, mirrored) over which the network's answer is averaged."""
 
+Roi = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Bounds along ``(z, y, x)``, half open."""
+
 DEFAULT_STEPS = {"mean": 1, "natural": 4, "sample": 8}
 """Network evaluations a slice."""
 
@@ -35,6 +38,8 @@ class Settings:
             better, eight times slower.
         coils: MR: number of channels whose root sum of squares the scan is; its noise floor beyond the
             Rician one is taken out of the answer. 1 for Rician images and for CT.
+        roi: bounds along ``(z, y, x)``, half open: the scan is copied outside of them. What lies inside is
+            the very result of the whole volume, whose noise level and neighbour slices count. None for all.
         tile: largest height and width processed at once, in pixels; tiles overlap by the network's reach,
             so that the result does not depend on it.
     """
@@ -49,6 +54,7 @@ class Settings:
     tier: str = "fast"
     coils: int = 1
     tile: int = 1024
+    roi: Roi | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

@@ -13,6 +13,7 @@ from medidiff.models.bundle import Bundle
 from medidiff.models.config import UNetConfig
 from medidiff.volume import FloatArray
 
+DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -51,16 +52,21 @@ class EngineSettings:
         threads: number of CPU threads; None leaves it to the engine (all cores).
         precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the CPU has it and the bundle
             says it was measured to be good enough, else float32.
+        device: ``"cpu"``, ``"gpu"``, or ``"auto"``: the one that the engine is at home on, the CPU for all
+            but TensorFlow, which takes a GPU where it sees one.
     """
 
     threads: int | None = None
     precision: str = "auto"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise UsageError("The number of threads must be at least 1", received=self.threads)
         if self.precision not in PRECISIONS:
             raise UsageError(f"The precision is one of {', '.join(PRECISIONS)}", received=self.precision)
+        if self.device not in DEVICES:
+            raise UsageError(f"The device is one of {', '.join(DEVICES)}", received=self.device)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class EngineInfo:
         name: short name.
         version: version of its library, None if it is missing.
         devices: device names, as the library gives them.
+        gpu: True where one of them is a GPU that the engine can use.
         precisions: arithmetic that it can do here.
         missing: why it cannot be used, one sentence; None if it can.
     """
@@ -80,6 +87,12 @@ class EngineInfo:
     devices: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     missing: str | None = None
+    gpu: bool = False
+
+
+def no_gpu(name: str, why: str) -> EngineError:
+    """One sentence about an engine that was asked for a GPU and has none."""
+    return EngineError(f"The engine {name} has no GPU: {why}", hint="Use --device cpu or auto.")
 
 
 def choose_precision(name: str, bundle: Bundle, settings: EngineSettings, capable: tuple[str, ...]) -> str:

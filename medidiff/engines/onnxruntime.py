@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing
+from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing, no_gpu
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import FloatArray
 
 NAME = "onnxruntime"
+GPU_PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
 
 
 class ONNXRuntimeEngine:
-    """Runs a bundle with ONNX Runtime on the CPU.
+    """Runs a bundle with ONNX Runtime, on the CPU unless a GPU is asked for.
 
     Args:
         bundle: the model.
-        settings: threads and precision.
+        settings: threads, precision and device.
 
     Raises:
-        EngineError: ONNX Runtime is absent or refuses the network.
+        EngineError: ONNX Runtime is absent, refuses the network, or has no GPU when one is wanted.
     """
 
     name = NAME
-    device = "CPU"
 
     def __init__(self, bundle: Bundle, settings: EngineSettings | None = None) -> None:
         settings = settings or EngineSettings()
@@ -39,12 +41,19 @@ class ONNXRuntimeEngine:
         options.log_severity_level = 3
         if settings.threads is not None:
             options.intra_op_num_threads = settings.threads
+        providers = ["CPUExecutionProvider"]
+        if settings.device == "gpu":
+            providers = [*_gpu_providers(onnxruntime), *providers]
+            if len(providers) == 1:
+                raise no_gpu(NAME, "this build of it computes on the CPU alone")
         try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.network, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(bundle.network, options, providers=providers)
         except Exception as error:  # its exceptions share no base class but Exception
             raise EngineError("ONNX Runtime cannot read the network", where=bundle.folder) from error
+        used = self._session.get_providers()[0]  # it falls back to the CPU without an error
+        if settings.device == "gpu" and used == "CPUExecutionProvider":
+            raise no_gpu(NAME, "it found no driver or device")
+        self.device = _device(used)
 
     def __call__(self, planes: NDArray[np.float32], condition: NDArray[np.float32]) -> FloatArray:
         """See `Engine`."""
@@ -63,4 +72,16 @@ def probe() -> EngineInfo:
         import onnxruntime
     except ImportError as error:
         raise missing(NAME, "onnx", error) from error
-    return EngineInfo(NAME, str(onnxruntime.__version__), ("CPU",), ("float32",))
+    gpus = tuple(map(_device, _gpu_providers(onnxruntime)))
+    return EngineInfo(NAME, str(onnxruntime.__version__), ("CPU", *gpus), ("float32",), gpu=bool(gpus))
+
+
+def _gpu_providers(onnxruntime: Any) -> list[str]:
+    """What this build of ONNX Runtime could use, drivers permitting."""
+    return [p for p in GPU_PROVIDERS if p in onnxruntime.get_available_providers()]
+
+
+def _device(provider: str) -> str:
+    return {"CPUExecutionProvider": "CPU"}.get(
+        provider, f"GPU ({provider.removesuffix('ExecutionProvider')})"
+    )

@@ -13,6 +13,7 @@ from medidiff.engines.base import (
     check_inputs,
     choose_precision,
     missing,
+    no_gpu,
 )
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
@@ -30,14 +31,14 @@ shapes must not compile endlessly.
 
 
 class OpenVINOEngine:
-    """Runs a bundle with OpenVINO on the CPU.
+    """Runs a bundle with OpenVINO, on the CPU unless an Intel GPU is asked for.
 
     Args:
         bundle: the model.
-        settings: threads and precision.
+        settings: threads, precision and device.
 
     Raises:
-        EngineError: OpenVINO is absent or refuses the network.
+        EngineError: OpenVINO is absent, refuses the network, or has no GPU when one is wanted.
     """
 
     name = NAME
@@ -46,17 +47,22 @@ class OpenVINOEngine:
         settings = settings or EngineSettings()
         self._core = _core()
         self._config = bundle.config
-        self.device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
-        self.precision = choose_precision(NAME, bundle, settings, _precisions(self._core))
+        self._place = "CPU"
+        if settings.device == "gpu":
+            self._place = _gpu(self._core)
+        self.device = str(self._core.get_property(self._place, "FULL_DEVICE_NAME"))
+        capable = _precisions(self._core) if self._place == "CPU" else ("float32",)
+        self.precision = choose_precision(NAME, bundle, settings, capable)
         # Without the precision hint OpenVINO silently computes in bfloat16 wherever the CPU can.
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINT[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": "",
-            # Pinned threads of two runs on one machine would share a core while others idle.
-            "ENABLE_CPU_PINNING": False,
         }
-        if settings.threads is not None:
+        if self._place == "CPU":
+            # Pinned threads of two runs on one machine would share a core while others idle.
+            self._options["ENABLE_CPU_PINNING"] = False
+        if settings.threads is not None and self._place == "CPU":
             self._options["INFERENCE_NUM_THREADS"] = settings.threads
         try:
             self._model = self._core.read_model(bundle.network, b"")
@@ -82,7 +88,7 @@ class OpenVINOEngine:
             if key is not None:
                 model.reshape({"planes": list(key), "condition": [key[0], self._config.condition]})
             try:
-                compiled = self._core.compile_model(model, "CPU", self._options)
+                compiled = self._core.compile_model(model, self._place, self._options)
             except RuntimeError as error:
                 raise EngineError("OpenVINO cannot compile the network", received=shape) from error
             self._requests[key] = compiled.create_infer_request()
@@ -99,7 +105,21 @@ def probe() -> EngineInfo:
     import openvino
 
     version = str(openvino.__version__).split("-")[0]
-    return EngineInfo(NAME, version, (str(core.get_property("CPU", "FULL_DEVICE_NAME")),), _precisions(core))
+    places = ["CPU", *(d for d in core.available_devices if d.startswith("GPU"))]
+    devices = tuple(str(core.get_property(place, "FULL_DEVICE_NAME")) for place in places)
+    return EngineInfo(NAME, version, devices, _precisions(core), gpu=len(places) > 1)
+
+
+def _gpu(core: Any) -> str:
+    """The first GPU that OpenVINO can use.
+
+    Raises:
+        EngineError: there is none.
+    """
+    found = next((d for d in core.available_devices if d.startswith("GPU")), None)
+    if found is None:
+        raise no_gpu(NAME, "it runs on Intel GPUs alone")
+    return str(found)
 
 
 def _core() -> Any:

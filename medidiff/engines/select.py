@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import cast
 
 from medidiff.engines.base import Engine, EngineInfo, EngineSettings
@@ -35,13 +38,18 @@ def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) ->
         EngineError: the engine is not installed or does not load.
     """
     if name == "auto":
-        failures = []
+        failures: list[EngineError] = []
         for candidate in AUTO:
             try:
                 return create(candidate, bundle, settings)
             except EngineError as error:
-                failures.append(str(error))
-        raise EngineError("No engine can run the model", hint=" ".join(failures))
+                failures.append(error)
+        if settings is not None and settings.device == "gpu":
+            why = " ".join(error.sentence for error in failures)
+            raise EngineError(
+                f"No engine can use a GPU here. {why}", hint="Use --device cpu or auto: the CPU always works."
+            )
+        raise EngineError("No engine can run the model", hint=" ".join(map(str, failures)))
     if name not in ENGINES:
         close = difflib.get_close_matches(name, [*ENGINES, "auto"], n=1)
         known = f"Known engines: auto, {', '.join(ENGINES)}."
@@ -54,10 +62,25 @@ def create(name: str, bundle: Bundle, settings: EngineSettings | None = None) ->
     return cast(Engine, getattr(module, ENGINES[name])(bundle, settings))
 
 
-def available() -> tuple[EngineInfo, ...]:
-    """What each engine is here: version, devices and precisions, or the reason why it is missing."""
+def quick() -> tuple[EngineInfo, ...]:
+    """As `available`, without TensorFlow where it would not be used: it takes seconds to start.
+
+    It would be, where nothing else can run the model, or on a GPU, of which most are NVIDIA's.
+    """
+    found = available([name for name in ENGINES if name != "tensorflow"])
+    if sys.platform == "darwin" or Path("/dev/nvidiactl").exists() or all(i.missing for i in found):
+        found += available(["tensorflow"])
+    return found
+
+
+def available(names: Iterable[str] = tuple(ENGINES)) -> tuple[EngineInfo, ...]:
+    """What engines are here: version, devices and precisions, or the reason why one is missing.
+
+    Args:
+        names: the engines to look at; TensorFlow takes seconds.
+    """
     found = []
-    for name in ENGINES:
+    for name in names:
         try:
             found.append(importlib.import_module(f"medidiff.engines.{name}").probe())
         except EngineError as error:

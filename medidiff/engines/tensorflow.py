@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing
+from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing, no_gpu
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import FloatArray
@@ -38,6 +38,11 @@ class TensorFlowEngine:
             with contextlib.suppress(RuntimeError):  # TensorFlow fixes its threads at the first operation
                 tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
                 tf.config.threading.set_inter_op_parallelism_threads(1)
+        if settings.device == "gpu" and "GPU" not in _devices(tf):
+            raise no_gpu(NAME, "it sees none: its build or the driver has no CUDA")
+        if settings.device == "cpu":
+            with contextlib.suppress(RuntimeError):  # as above
+                tf.config.set_visible_devices([], "GPU")
         import keras
 
         if keras.backend.backend() != "tensorflow":
@@ -49,7 +54,8 @@ class TensorFlowEngine:
 
         self._config = bundle.config
         self._model = to_keras(bundle.config, bundle.network)
-        self.device = ", ".join(_devices(tf))
+        gpu = settings.device != "cpu" and "GPU" in _devices(tf)
+        self.device = "GPU" if gpu else "CPU"
         shape = [None, None, None, bundle.config.planes]
         signature = [tf.TensorSpec(shape), tf.TensorSpec([None, bundle.config.condition])]
         # One graph for all shapes: retracing for each would cost more than it saves.
@@ -72,7 +78,8 @@ def probe() -> EngineInfo:
         EngineError: TensorFlow is absent or broken.
     """
     tf = _tensorflow()
-    return EngineInfo(NAME, str(tf.__version__), _devices(tf), ("float32",))
+    devices = _devices(tf)
+    return EngineInfo(NAME, str(tf.__version__), devices, ("float32",), gpu="GPU" in devices)
 
 
 def _tensorflow() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing
+from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing, no_gpu
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import FloatArray
@@ -40,9 +40,12 @@ class TractEngine:
             import tract
         except (ImportError, OSError) as error:
             raise missing(NAME, "tract", error) from error
+        settings = settings or EngineSettings()
+        if settings.device == "gpu":
+            raise no_gpu(NAME, "it is used on the CPU alone")
         self._tract = tract
         self._bundle = bundle
-        self.precision = choose_precision(NAME, bundle, settings or EngineSettings(), ("float32",))
+        self.precision = choose_precision(NAME, bundle, settings, ("float32",))
         self._runnables: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def __call__(self, planes: NDArray[np.float32], condition: NDArray[np.float32]) -> FloatArray:

@@ -65,12 +65,16 @@ def read(item: SeriesItem) -> Volume:
 
 
 def planned_output(
-    item: SeriesItem, out_dir: Path, suffix: str = "denoised", file_format: FileFormat = "same"
+    item: SeriesItem,
+    out_dir: Path,
+    suffix: str = "denoised",
+    file_format: FileFormat = "same",
+    file: Path | None = None,
 ) -> Path:
-    """The folder (DICOM) or file that `write` would make."""
+    """The folder (DICOM) or file that `write` would make; `file` names the main output itself."""
     from .names import output_path
 
-    return output_path(item, out_dir, suffix, file_format)
+    return output_path(item, out_dir, suffix, file_format, file)
 
 
 def by_series(items: Iterable[SeriesItem]) -> list[list[SeriesItem]]:

@@ -7,10 +7,12 @@ ones: the output is idempotent and no archive ends up with two copies under diff
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from ..errors import UsageError
 from .names import printable
 
 NOTICE = "Research use only. Not a medical device."
@@ -38,6 +40,7 @@ class Derivation:
         engine: inference engine and precision.
         context: how many slices away the neighbours are that the model looked at, 0 for none; a finding.
         operation: what was done to the pixels; ``"copy"`` leaves them as they are.
+        roi: the part of the volume that was denoised, as voxel bounds; empty for all of it.
         synthetic_data: writes SyntheticData YES (0008,001C); a YES of the source is always kept.
         created: time stamp of the output, None for now; not part of the fingerprint.
     """
@@ -58,6 +61,7 @@ class Derivation:
     engine: str = ""
     context: int = 1
     operation: Literal["denoise", "simulate", "copy"] = "denoise"
+    roi: str = ""
     synthetic_data: bool = False
     created: datetime | None = None
 
@@ -76,6 +80,7 @@ class Derivation:
             ]  # fmt: skip
         words += [f"coils {self.coils}"] if self.coils > 1 else []
         words += [f"seed {self.seed}"]
+        words += [f"only voxels {self.roi}"] if self.roi else []
         words += [f"intensity window {self.window}"] if self.window else []
         words += [f"engine {self.engine}"] if self.engine else []
         text = "; ".join(" ".join(word.split()) for word in words)
@@ -83,7 +88,32 @@ class Derivation:
 
     def settings(self) -> dict[str, Any]:
         """Model and settings as plain values: what was asked for, not what was found."""
-        return {k: v for k, v in asdict(self).items() if k not in FINDINGS}
+        return {k: v for k, v in asdict(self).items() if k not in FINDINGS and (k != "roi" or v)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the time as plain values; the inverse of `from_dict`."""
+        return {k: v for k, v in asdict(self).items() if k != "created"}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Derivation:
+        """A derivation that another program kept.
+
+        Raises:
+            UsageError: a field is missing, unknown or of another type than it should be.
+        """
+        kinds = {k: type(v) for k, v in asdict(cls("")).items() if k != "created"}
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            kind = kinds.get(name)
+            if kind is float and type(value) is int:
+                value = float(value)
+            if kind is None or type(value) is not kind or value != value:
+                what = "The derivation has a field that is unknown or of another type"
+                raise UsageError(what, received=f"{name}: {value!r}"[:100])
+            found[name] = printable(value, 512) if kind is str else value
+        if not found.get("model_id") or found.get("operation", "denoise") not in ("denoise", "copy"):
+            raise UsageError("The derivation tells no model and operation", received=sorted(found))
+        return cls(**found)
 
     def fingerprint(self) -> str:
         """Text that is equal exactly when model and settings are equal."""

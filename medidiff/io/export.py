@@ -21,7 +21,7 @@ from .derivation import MAPS, NOTICE, Derivation
 from .dicom.geometry import Stack
 from .dicom.slice_header import SPLIT
 from .items import SeriesItem, WriteOptions, Written
-from .names import image_stem, output_path
+from .names import EXTENSION, image_stem, output_path
 
 UPRIGHT = 0.1
 """Degrees that the stacking direction may lean from the slice normal (highdicom's 1e-3 is 0.06)."""
@@ -44,7 +44,7 @@ def check_exportable(item: SeriesItem, file_format: str) -> None:
     if item.kind != "dicom":
         raise RefusedError(
             f"is no DICOM series, and only those are exported as {NAMES[file_format]}", where=item.path,
-            hint="Leave --format out to keep its own format.", code="NOT_DICOM",
+            hint="Keep its own format: leave --format out, or name such a file.", code="NOT_DICOM",
         )  # fmt: skip
     stack: Stack = item.headers.stack
     if stack.tilt > UPRIGHT:
@@ -90,7 +90,8 @@ class ExportWriter:
         """
         item: SeriesItem = volume.source
         check_exportable(item, self._options.format)
-        path = output_path(item, self._final.parent, self._options.suffix, self._options.format)
+        options = self._options
+        path = output_path(item, self._final.parent, options.suffix, options.format, options.file)
         whole = self._options.suffix not in MAPS and _is_whole(item)
         values = _as_integers(volume.array) if whole else volume.array
         self._parts.append((item, path, values, derivation))
@@ -128,8 +129,9 @@ class ExportWriter:
         image.header["descrip"] = tail.encode("ascii", "replace")[:79]
         content = _sidecar_content([part for part, *_ in parts], derivation, self._options.suffix)
         options: dict[str, Any] = {"overwrite": self._options.overwrite, "inputs": item.inputs}
+        packing = ".nii.gz" if final.name.lower().endswith(".gz") else ".nii"
         with ExitStack() as undo:
-            new = undo.enter_context(staged(final, folder=False, extension=".nii.gz", **options))
+            new = undo.enter_context(staged(final, folder=False, extension=packing, **options))
             text = undo.enter_context(staged(_sidecar(final), folder=False, **options))
             nib.save(image, new)
             text.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -142,7 +144,8 @@ class ExportWriter:
             spacing = np.linalg.norm(affine[:3, :3], axis=0)
             text = f"medidiff {self._options.suffix}: {derivation.describe()}"
             options: dict[str, Any] = {"overwrite": self._options.overwrite, "inputs": item.inputs}
-            with staged(final, folder=False, extension=final.suffix, **options) as new:
+            extension = EXTENSION[self._options.format]
+            with staged(final, folder=False, extension=extension, **options) as new:
                 save_image(new, values, affine[:3, 3], spacing, affine[:3, :3] / spacing, text)
 
 

@@ -191,6 +191,7 @@ class WriteOptions:
         overwrite: replaces an earlier output; an input is never replaced.
         keep_private: copies private DICOM elements.
         series_description: text in place of the source's Series Description; the notice still follows it.
+        file: the main output itself, where the user named a file; other outputs lie beside it.
     """
 
     suffix: str = "denoised"
@@ -198,6 +199,7 @@ class WriteOptions:
     overwrite: bool = False
     keep_private: bool = False
     series_description: str | None = None
+    file: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def write_itk(
     item: SeriesItem = volume.source
     source: ItkSource = item.headers
     options: dict[str, Any] = {"folder": False, "overwrite": overwrite, "inputs": item.inputs}
-    with staged(final, extension=final.suffix, **options) as path:
+    with staged(final, extension=source.extension, **options) as path:
         image = _load(item)
         stored = _stored(image, item)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -13,6 +13,8 @@ FORBIDDEN = '<>:"/\\|?*'
 MAX_PART = 200
 IMAGE_SUFFIX = re.compile(r"\.(nii|hdr|img|nrrd|nhdr|mha|mhd|dcm)(\.gz)?$", re.IGNORECASE)
 EXTENSION = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
+FILE_FORMATS = {".nii": "nifti", ".nii.gz": "nifti", ".nrrd": "nrrd", ".nhdr": "nrrd", ".mha": "mha"}
+"""Extensions of an output that is named as a file. A ``.nhdr`` is written in one piece, which NRRD allows."""
 
 
 def printable(text: object, limit: int = 64) -> str:
@@ -79,9 +81,24 @@ def keeps_format(item: SeriesItem, file_format: str) -> bool:
     return EXTENSION[file_format] == (".nii.gz" if item.kind == "nifti" else item.headers.extension)
 
 
-def output_path(item: SeriesItem, out_dir: Path, suffix: str, file_format: str = "same") -> Path:
+def format_of(path: Path) -> str | None:
+    """The format that the name of an output file asks for: ``"nifti"``, ``"nrrd"``, ``"mha"`` or None."""
+    return next((v for k, v in FILE_FORMATS.items() if path.name.lower().endswith(k)), None)
+
+
+def beside_file(file: Path, suffix: str) -> Path:
+    """An output beside a main one that the user named: ``OUT.nrrd`` and ``OUT_residual.nrrd``."""
+    stem = image_stem(file)
+    return file if suffix == "denoised" else file.with_name(f"{stem}_{suffix}{file.name[len(stem) :]}")
+
+
+def output_path(
+    item: SeriesItem, out_dir: Path, suffix: str, file_format: str = "same", file: Path | None = None
+) -> Path:
     """Where the output of an item goes: see `medidiff.io.planned_output`."""
     word = safe(suffix) or "denoised"
+    if file is not None:
+        return beside_file(file, word)
     if file_format != "same" and item.kind == "dicom":
         split = item.part[1] > 1 and not (file_format == "nifti" and item.shared_grid)
         stack = f"_stack-{item.part[0]}" if split else ""

@@ -60,7 +60,7 @@ class FileWriter:
 
 def open_output(item: SeriesItem, out_dir: Path, options: WriteOptions) -> Output:
     """The writer for the series of an item; see `medidiff.io.open_output`."""
-    final = output_path(item, out_dir, options.suffix, options.format)
+    final = output_path(item, out_dir, options.suffix, options.format, options.file)
     if not keeps_format(item, options.format):
         check_exportable(item, options.format)
         return ExportWriter(item, final, options)

@@ -341,7 +341,7 @@ def test_an_engine_that_is_not_installed(
 
 def test_out_is_a_folder(run: Callable, tmp_path: Path) -> None:
     source = ct_series(tmp_path / "in")
-    ran = run("denoise", source, "-o", tmp_path / "out.nii.gz")
+    ran = run("denoise", source, "-o", tmp_path / "out.mhd")
     assert ran.code == 2
     assert "folder" in ran.sentence
     (tmp_path / "file").write_text("x")

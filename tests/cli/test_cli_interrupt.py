@@ -52,8 +52,8 @@ def long_run(tmp_path: Path, model_home: Path) -> list[str]:
 
 
 def until_denoising(process: subprocess.Popen) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
+    assert process.stdout is not None
+    for line in process.stdout:
         if '"fraction"' in line:
             return
     raise AssertionError("the run ended before it denoised a slice")
@@ -83,9 +83,9 @@ def test_a_stopped_run_leaves_nothing(
     finally:
         process.kill()
     assert process.returncode == 6
-    assert out == ""
     assert "Traceback" not in err
-    assert [e["code"] for e in events(err) if e["event"] == "error"] == ["cancelled"]
+    assert [e["code"] for e in events(out) if e["event"] == "error"] == ["cancelled"]
+    assert "result" not in [e["event"] for e in events(out)]
     assert not (tmp_path / "out").exists()
 
 
@@ -98,7 +98,9 @@ def test_events_for_programs(tmp_path: Path, environment: dict[str, str], model_
     process = start(args, environment, stdin=subprocess.DEVNULL)  # no pipe: its end does not cancel
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    told = events(err)
+    told = events(out)
+    assert len(told) == len(out.splitlines())  # nothing else on stdout
+    assert "@medidiff" not in err
     names = [e["event"] for e in told]
     assert names[0] == "hello"
     assert told[0]["protocol"] == 1
@@ -111,7 +113,10 @@ def test_events_for_programs(tmp_path: Path, environment: dict[str, str], model_
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     result = next(e for e in told if e["event"] == "result")
-    assert result["path"] == out.strip()
+    assert Path(result["path"]).parent == tmp_path / "out"
+    assert result["path"] == result["outputs"]["denoised"]
+    assert len(list(Path(result["path"]).iterdir())) == 4
+    assert result["derivation"]["model_id"] == "ct-0.1"
     assert names.index("start") < names.index("result")
 
 
@@ -122,7 +127,9 @@ def test_an_error_is_an_event_too(tmp_path: Path, environment: dict[str, str]) -
     )  # fmt: skip
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert [e["code"] for e in events(err) if e["event"] == "error"] == ["no_image"]
+    (error,) = [e for e in events(out) if e["event"] == "error"]
+    assert error["code"] == "no_image"
+    assert error["text"] in err
 
 
 def test_a_full_disk(run: Callable, tmp_path: Path) -> None:

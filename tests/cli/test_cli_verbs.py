@@ -348,13 +348,14 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     monkeypatch.setattr(sys.modules["medidiff.training.trainer"], "Trainer", Trainer, raising=False)
     ran = run("train", config, "--resume", "--progress", progress)
     assert ran.code == 0, ran.err
-    assert ran.out == "runs/x\n"
     assert seen["resume"] is True
     assert seen["start"] is None
     assert seen["config"].optimiser.steps == 200
     if progress == "none":
+        assert ran.out == "runs/x\n"
         assert "step 100/200, loss 0.25, 2.00 steps/s, 1 min left" in ran.err
         assert "finished; step 200/200, gain 3.5" in ran.err
     else:
-        event = json.loads(ran.err.splitlines()[0].removeprefix("@medidiff "))
-        assert event["fraction"] == 0.5
+        going, made = (json.loads(line.removeprefix("@medidiff ")) for line in ran.out.splitlines())
+        assert going["fraction"] == 0.5
+        assert made == {"event": "result", "path": "runs/x"}

@@ -1,0 +1,76 @@
+"""``medidiff derive``: voxels that a viewer kept become a derived DICOM series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from medidiff.cli.options import INPUT, HelpfulCommand, output_options, progress_option, talk_options
+
+
+@click.command(cls=HelpfulCommand, short_help="Write given voxels as a derived DICOM series.")
+@click.argument("values", type=INPUT)
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=INPUT)
+@click.option(
+    "--sources", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+    show_default="none", metavar="FILE",
+    help="Text file (UTF-8) with further sources, one a line: more than fit on a command line.",
+)  # fmt: skip
+@click.option(
+    "--derivation", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+    metavar="FILE", help="JSON file with the derivation of the result event that the voxels came with.",
+)  # fmt: skip
+@output_options
+@progress_option
+@talk_options
+def command(
+    values: Path,
+    sources: tuple[Path, ...],
+    listed: Path | None,
+    derivation: Path,
+    out_dir: Path,
+    overwrite: bool,
+    keep_private: bool,
+    series_description: str | None,
+    progress: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Write VALUES as a derived DICOM series of SOURCE, the series that they were computed from.
+
+    For viewers that have denoised a volume and kept its voxels: they are written as they are, with headers
+    derived from the source files as `medidiff denoise` does. VALUES is an NRRD, MetaImage or NIfTI file on
+    the grid of the source.
+
+    \b
+    medidiff derive denoised.nrrd series/ --derivation derivation.json -o out
+    """
+    from medidiff.cli.messages import unexpected
+    from medidiff.cli.progress import reporter
+    from medidiff.errors import MedidiffError, UsageError
+
+    out = reporter(progress, quiet=quiet, verbose=verbose)
+    try:
+        from medidiff.batch import check_folder
+        from medidiff.batch.deriving import derive, read_derivation
+        from medidiff.io import WriteOptions
+
+        check_folder(out_dir)
+        lines = listed.read_text(encoding="utf-8").splitlines() if listed else []
+        paths = [*sources, *(Path(line) for line in lines if line)]
+        if not paths:
+            raise UsageError("The source is missing", hint="Give its files or its folder, or --sources FILE.")
+        options = WriteOptions(
+            overwrite=overwrite, keep_private=keep_private, series_description=series_description
+        )
+        out.stage("writing")
+        done = derive(values, paths, read_derivation(derivation), out_dir, options)
+    except MedidiffError as error:
+        out.failed(error)
+        raise
+    except Exception as error:
+        out.failed(unexpected(error))
+        raise
+    out.written(done.path, done.files, done.notes)
+    return 0

@@ -1,0 +1,259 @@
+"""Job: one run of the worker, as the panel sees it. Standard library only."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import protocol
+from .command import for_panel, in_words
+from .environment import SETUP, Interpreter
+from .report import not_installed
+from .runner import Runner
+
+STARTING, RUNNING, IMPORTING, CANCELLING = "starting", "running", "importing", "cancelling"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+OVER = (DONE, FAILED, CANCELLED)
+
+LOG_LIMIT = 256 * 1024
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed: one sentence, what to do, and the worker's word for the cause."""
+
+    text: str
+    hint: str = ""
+    code: str = ""
+
+
+class Discarded(Exception):
+    """A result that cannot be used, with the words for the user."""
+
+    def __init__(self, text: str, hint: str = "", code: str = "discarded") -> None:
+        super().__init__(text)
+        self.error = JobError(text, hint, code)
+
+
+class Job:
+    """One run of the worker.
+
+    Attributes:
+        kind: "denoise", "preview", "export" or "check".
+        state: one of the constants above; begins as STARTING.
+        fraction: 0 to 1 of the work that is done.
+        stage: what is going on, for people ("reading", "denoising", "writing", "importing").
+        eta_s: seconds left; None as long as nobody knows.
+        device: what the worker computes on; empty before it said so.
+        model, licence: of the network, as the worker says; empty before.
+        version: of the worker; empty before.
+        error: set in state FAILED.
+        warnings: (code, text) of everything the user should know.
+        events: all events of the worker, as dicts in order; of those of progress only the last.
+        log: text of everything the worker printed, capped at 256 kB.
+        pid: of the worker; 0 before it runs.
+        inputNodeID: the volume it works on.
+        outputNodeID, differenceNodeID, uncertaintyNodeID: IDs of the results; empty before DONE.
+        files: of an export, the paths of the DICOM files.
+    """
+
+    def __init__(self, kind: str, eventCallback: Callable[[Job], None] | None = None) -> None:
+        self.kind, self.eventCallback = kind, eventCallback
+        self.state, self.fraction, self.stage = STARTING, 0.0, ""
+        self.eta_s: float | None = None
+        self.device = self.model = self.licence = self.version = self.log = ""
+        self.error: JobError | None = None
+        self.warnings: list[tuple[str, str]] = []
+        self.events: list[dict[str, Any]] = []
+        self.pid = 0
+        self.inputNodeID = self.outputNodeID = self.differenceNodeID = self.uncertaintyNodeID = ""
+        self.files: list[str] = []
+        self.folder = Path(tempfile.mkdtemp(prefix="md-"))
+        self._runner: Runner | None = None
+        self._interpreter: Interpreter | None = None
+        self._finish: Callable[[Job, dict[str, Any]], None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """True once state is DONE, FAILED or CANCELLED."""
+        return self.state in OVER
+
+    def start(
+        self,
+        interpreter: Interpreter | None,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        finish: Callable[[Job, dict[str, Any]], None],
+    ) -> None:
+        """Starts the worker; where that cannot be done, the job has failed at once.
+
+        Args:
+            interpreter: how to start medidiff, None if it was not found.
+            words: its arguments.
+            environment: its variables.
+            finish: takes over what a run of success has made; raises `Discarded` where it cannot.
+        """
+        self._interpreter, self._finish = interpreter, finish
+        if interpreter is None:
+            hint = f"Install it, then enter its Python in Advanced:\n{SETUP}"
+            self._fail(JobError("medidiff was not found on this computer.", hint, "no_interpreter"))
+            return
+        command = [*interpreter.command, *words]
+        self._note(f"$ {in_words(command)}")
+        try:
+            self._runner = Runner(command, environment, str(self.folder))
+        except OSError as error:
+            text = f"{interpreter.python} cannot be started ({error.strerror or error})."
+            self._fail(JobError(text, "Check the path of the Python in Advanced.", "no_interpreter"))
+            return
+        self.pid = self._runner.pid
+        self._tell()
+
+    def poll(self) -> bool:
+        """Takes what the worker said, imports the result at the end; call it from a 100 ms timer.
+
+        Calls `eventCallback(job)` after each change. Never blocks, except for the import itself.
+
+        Returns:
+            True while the job goes on: `while job.poll(): ...`.
+        """
+        if self.over or self._runner is None:
+            return False
+        lines = self._runner.poll()
+        for line in lines:
+            if line.event is None:
+                self._note(line.text)
+            else:
+                self._take(line.event)
+            if self.over:
+                return False
+        if self._runner.over:
+            self._conclude(self._runner.returncode or 0)
+        elif lines:
+            self._tell()
+        return not self.over
+
+    def wait(self) -> Job:
+        """Polls until it is over (blocks)."""
+        try:
+            while self.poll():
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def cancel(self) -> None:
+        """Asks the worker to stop; `poll` kills its process tree 2 s later if it has not."""
+        if self._runner is not None and self.state in (STARTING, RUNNING):
+            self.state, self.eta_s = CANCELLING, None
+            self._runner.cancel()
+            self._tell()
+
+    def kill(self) -> None:
+        """Ends the worker's process tree at once (application close, module reload); state CANCELLED."""
+        if not self.over:
+            self._end(CANCELLED)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        """One event of the worker."""
+        name = event["event"]
+        if name == "progress" and self.events and self.events[-1]["event"] == "progress":
+            self.events.pop()
+        self.events.append(event)
+        if name == "hello":
+            self.version = protocol.word(event, "version")
+            assert self._interpreter is not None
+            text, hint = protocol.misfit(self.version, event.get("protocol"), self._interpreter.update)
+            if text:
+                self._fail(JobError(text, hint, "protocol"))
+        elif name == "start":
+            self.device, self.model = protocol.word(event, "device"), protocol.word(event, "model")
+            self.licence = protocol.word(event, "licence")
+            self._run()
+        elif name == "progress":
+            self._run()
+            self.stage = protocol.word(event, "stage") or self.stage
+            fraction = protocol.number(event, "fraction")
+            if fraction is not None:
+                self.fraction = min(max(fraction, 0.0), 1.0)
+            self.eta_s = protocol.number(event, "eta_s")
+        elif name == "warning":
+            self.warnings.append((protocol.word(event, "code"), protocol.word(event, "text")))
+            self._note(f"warning: {self.warnings[-1][1]}")
+
+    def _run(self) -> None:
+        if self.state == STARTING:
+            self.state = RUNNING
+
+    def _conclude(self, status: int) -> None:
+        """The worker has ended."""
+        if self.state == CANCELLING:
+            self._end(CANCELLED)
+            return
+        told = next((e for e in self.events if e["event"] == "error"), None)
+        result = next((e for e in reversed(self.events) if e["event"] == "result"), None)
+        if told is not None:
+            hint = for_panel(protocol.word(told, "hint"))
+            text = protocol.word(told, "text") or protocol.from_exit(status)[1]
+            self._fail(JobError(text, hint, protocol.word(told, "code")))
+        elif status != 0 or result is None:
+            self._fail(self._unsaid(status))
+        else:
+            self._import(result)
+
+    def _unsaid(self, status: int) -> JobError:
+        """Why a worker without an error event has failed."""
+        assert self._interpreter is not None
+        absent = not_installed(self._interpreter, self.log)
+        if absent is not None:
+            return JobError(absent.text, absent.hint, absent.code)
+        if status == 0:
+            return JobError("medidiff ended without a result.", "See the log.", "no_result")
+        code, text, hint = protocol.from_exit(status)
+        if code == "usage":
+            hint = f"It may be too old. Update it: {self._interpreter.update}"
+        return JobError(text, hint, code)
+
+    def _import(self, result: dict[str, Any]) -> None:
+        """Takes over the result; nothing new is left in the scene where that fails."""
+        self.state, self.fraction, self.stage, self.eta_s = IMPORTING, 1.0, "importing", None
+        self._tell()
+        assert self._finish is not None
+        try:
+            self._finish(self, result)
+        except Discarded as discarded:
+            self._fail(discarded.error)
+        except Exception as error:  # whatever Slicer raises, the panel must not stay busy
+            text = " ".join(str(error).split()) or type(error).__name__
+            self._fail(JobError(f"The result could not be taken over: {text}", "See the log.", "import"))
+        else:
+            self._end(DONE)
+
+    def _fail(self, error: JobError) -> None:
+        self.error = error
+        self._note(f"error: {error.text} {error.hint}")
+        self._end(FAILED)
+
+    def _end(self, state: str) -> None:
+        """The last state: no process and no file is left."""
+        if self._runner is not None:
+            self._runner.kill()
+            self._note(f"status {self._runner.returncode}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._finish = None
+        self.state, self.eta_s = state, None
+        self._tell()
+
+    def _note(self, line: str) -> None:
+        self.log = f"{self.log}{line}\n"[-LOG_LIMIT:]
+
+    def _tell(self) -> None:
+        if self.eventCallback is not None:
+            self.eventCallback(self)

@@ -1,0 +1,151 @@
+"""Results: what the worker made becomes nodes of the scene, all or none. Needs slicer and numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from . import provenance, volumes
+from .command import PRESETS, Bounds, Settings
+from .job import Discarded, Job
+
+SHARE = 99.5
+"""Percentile of the magnitudes that the window of a difference reaches to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What was asked for, with all that must be known when the worker is done.
+
+    The parameter node and the selection may have changed by then, so that nodes are known by ID; the objects
+    are kept beside them, because a new scene gives the same IDs to other nodes.
+
+    Attributes:
+        scene: holds the nodes.
+        source: the input.
+        source_id: its ID.
+        target: the volume to overwrite, None for a new one.
+        target_id: its ID, empty for a new one.
+        name: of a new one.
+        settings: how.
+        bounds: the voxels that are denoised, None for all.
+        difference: make the difference too.
+        shape: of the input ``[k, j, i]``.
+        ijk_to_ras: of the input.
+        stamp: tells whether the input's voxels were changed meanwhile.
+    """
+
+    scene: Any
+    source: Any
+    source_id: str
+    target: Any
+    target_id: str
+    name: str
+    settings: Settings
+    bounds: Bounds | None
+    difference: bool
+    shape: tuple[int, ...]
+    ijk_to_ras: np.ndarray
+    stamp: int
+
+
+def take(request: Request, job: Job, result: dict[str, Any]) -> None:
+    """Makes the nodes of a result.
+
+    Raises:
+        Discarded: input or output are gone, or the result does not lie on the input.
+    """
+    source = _alive(request, request.source, request.source_id, "input")
+    target = _alive(request, request.target, request.target_id, "output") if request.target_id else None
+    outputs = result.get("outputs")
+    paths = outputs if isinstance(outputs, dict) else {"denoised": result.get("path")}
+    voxels = {name: _voxels(request, paths[name]) for name in ("denoised", "uncertainty") if paths.get(name)}
+    if "denoised" not in voxels:
+        raise Discarded("medidiff told no output.", "See the log.", "no_result")
+    before = slicer.util.arrayFromVolume(source)
+    if source.GetImageData().GetMTime() != request.stamp:
+        job.warnings.append(
+            ("input_changed", "The input was changed during the run; the result is of before.")
+        )
+    made: list[Any] = []
+
+    def new(name: str) -> Any:
+        made.append(volumes.new_like(source, name))
+        return made[-1]
+
+    facts = _facts(request, job, result)
+    try:
+        output = target or new(request.name)
+        if request.difference:
+            removed = new(f"{source.GetName()} removed")
+            _fill_difference(removed, before, voxels["denoised"])
+            provenance.mark(removed, source, {**facts, "derivation": "", "content": "input minus output"})
+        if "uncertainty" in voxels:
+            sd = new(f"{source.GetName()} uncertainty")
+            volumes.set_voxels(sd, voxels["uncertainty"].astype(np.float32))
+            volumes.set_window(sd, 0.0, float(np.percentile(voxels["uncertainty"], SHARE)) or 1.0)
+            provenance.mark(sd, source, {**facts, "derivation": "", "content": "SD of each voxel"})
+        if target is not None:
+            volumes.overwrite_geometry(target, source)
+        volumes.set_voxels(output, voxels["denoised"])
+        volumes.same_window(output, source)
+        provenance.mark(output, source, {**facts, "voxels": provenance.digest(voxels["denoised"])})
+    except BaseException:
+        for node in reversed(made):
+            volumes.remove(node)
+        raise
+    job.outputNodeID = output.GetID()
+    job.differenceNodeID = removed.GetID() if request.difference else ""
+    job.uncertaintyNodeID = sd.GetID() if "uncertainty" in voxels else ""
+
+
+def _alive(request: Request, node: Any, node_id: str, word: str) -> Any:
+    """The node, if it is still in the scene."""
+    if request.scene.GetNodeByID(node_id) is not node:
+        raise Discarded(
+            f"The {word} volume was removed during the run, so the result was discarded.", "", f"{word}_gone"
+        )
+    return node
+
+
+def _voxels(request: Request, path: Any) -> np.ndarray:
+    """The voxels of a file of the worker, if they lie on the input."""
+    try:
+        node = volumes.load(Path(str(path)))
+        volumes.check_geometry(node, request.shape, request.ijk_to_ras)
+    except (OSError, ValueError) as error:
+        raise Discarded(str(error), "See the log.", "result") from error
+    return slicer.util.arrayFromVolume(node).copy()
+
+
+def _fill_difference(node: Any, before: np.ndarray, after: np.ndarray) -> None:
+    """Input minus output, in a window around 0: what was removed shows, bright and dark alike."""
+    removed = np.nan_to_num(before.astype(np.float32) - after.astype(np.float32), posinf=0.0, neginf=0.0)
+    changed = np.abs(removed[removed != 0])
+    reach = float(np.percentile(changed, SHARE)) if changed.size else 1.0
+    volumes.set_voxels(node, removed)
+    volumes.set_window(node, -reach, reach)
+
+
+def _facts(request: Request, job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a result."""
+    settings = request.settings
+    derivation = result.get("derivation")
+    derivation = derivation if isinstance(derivation, dict) else {}
+    return {
+        "version": job.version,
+        "model": job.model,
+        "modelSha256": str(derivation.get("model_sha256") or ""),
+        "preset": settings.preset,
+        "mode": PRESETS[settings.preset].mode,
+        "steps": settings.evaluations,
+        "strength": settings.strength,
+        "seed": settings.seed,
+        "device": job.device,
+        "roi": ",".join(map(str, request.bounds)) if request.bounds else "",
+        "derivation": derivation or "",
+    }

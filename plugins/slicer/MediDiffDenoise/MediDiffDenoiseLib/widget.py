@@ -1,0 +1,232 @@
+"""Panel: the module's widgets, parameters and jobs, tied together."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import qt
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from .command import PRESETS
+from .comparesection import CompareSection
+from .job import DONE
+from .jobdriver import JobDriver
+from .logbox import LogBox
+from .machinesection import MachineSection
+from .modelbox import ModelBox
+from .onscreen import firstVolume, isSequenceFrame, redPoint, voxelsOf
+from .parameters import DenoiseParameters, MachineSettings
+from .readiness import blocked, cautions
+from .runsection import RunSection
+
+PRESET_HINTS = {
+    "fast": "Posterior mean: unbiased values, best for measuring; smooth to look at.",
+    "balanced": "Natural texture: keeps the scan's own grain, for looking at.",
+    "quality": "Mean of posterior samples, with a volume of their spread: how sure the result is. Slowest.",
+}
+
+
+class Panel(VTKObservationMixin):
+    """Answers what the user does; the work is the logic's.
+
+    Args:
+        ui: the widgets of MediDiffDenoise.ui by name.
+        logic: MediDiffDenoiseLogic.
+    """
+
+    def __init__(self, ui: Any, logic: Any) -> None:
+        VTKObservationMixin.__init__(self)
+        self.ui, self.logic = ui, logic
+        self.parameters: Any = None
+        self._node: Any = None
+        self._gui: Any = None
+        self._previewID, self.resultID = "", ""
+        self._exportKey: Any = ()
+        logic.machine = MachineSettings()
+        self.driver = JobDriver(self._jobChanged, self._crashed)
+        self.log, self.run = LogBox(ui), RunSection(ui)
+        self.compare = CompareSection(ui)
+        self.machine = MachineSection(ui, logic, self.refresh)
+        self.models = ModelBox(ui.modelComboBox, self._setModel)
+        ui.applyButton.connect("clicked()", self.apply)
+        ui.previewButton.connect("clicked()", self.preview)
+        ui.cancelButton.connect("clicked()", self.driver.cancel)
+        ui.exportDicomButton.connect("clicked()", self.export)
+        ui.presetComboBox.connect("activated(int)", self._presetChosen)
+
+    # What Slicer tells -------------------------------------------------------
+
+    def enter(self) -> None:
+        """The module is shown."""
+        self.bind()
+        self.machine.checkOnce()
+
+    def exit(self) -> None:
+        """Another module is shown; a job goes on."""
+        self._unbind()
+
+    def sceneClosing(self) -> None:
+        """The scene is about to go, and the volumes of the job with it."""
+        self.driver.cancel()
+        self._unbind()
+        self.compare.forget()
+        self.resultID = self._previewID = ""
+
+    def kill(self) -> None:
+        """The module or the application goes: no process stays behind."""
+        self.driver.kill()
+        self.machine.kill()
+        self._unbind()
+        self.removeObservers()
+
+    def bind(self) -> None:
+        """Ties the widgets to the scene's parameter node."""
+        node = self.logic.getParameterNode()
+        if self._node is node:
+            return
+        self._unbind()
+        self._node, self.parameters = node, DenoiseParameters(node)
+        if self.parameters.inputVolume is None:
+            self.parameters.inputVolume = firstVolume()
+        self._gui = self.parameters.connectGui(self.ui)
+        self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self.refresh()
+
+    def _unbind(self) -> None:
+        if self.parameters is not None:
+            self.parameters.disconnectGui(self._gui)
+            self.removeObserver(self._node, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self.parameters = self._node = self._gui = None
+
+    # What the user does ------------------------------------------------------
+
+    def apply(self) -> None:
+        """Denoises the volume."""
+        p = self.parameters
+
+        def begin(settings: dict[str, Any]) -> Any:
+            more = {"roi": p.roi, "makeDifference": p.makeDifference, "wait": False}
+            return self.logic.process(p.inputVolume, p.outputVolume, **more, **settings)
+
+        self._start(begin)
+
+    def preview(self) -> None:
+        """Denoises the slice of the Red view."""
+        p = self.parameters
+        target = slicer.mrmlScene.GetNodeByID(self._previewID) if self._previewID else None
+        target = None if target is p.inputVolume else target
+        self._start(
+            lambda settings: self.logic.previewSlice(
+                p.inputVolume, target, rasPoint=redPoint(), wait=False, **settings
+            )
+        )
+
+    def export(self) -> None:
+        """Writes the result as a derived DICOM series, into a folder that the user chooses."""
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), "Folder for the derived DICOM series"
+        )
+        if folder:
+            volume = self.exportVolume()
+            self._start(lambda settings: self.logic.startExport(volume, folder), needsReady=False)
+
+    def exportVolume(self) -> Any:
+        """The volume that would be exported: the output chosen, else the last result."""
+        chosen = self.parameters.outputVolume if self.parameters is not None else None
+        return chosen or (slicer.mrmlScene.GetNodeByID(self.resultID) if self.resultID else None)
+
+    def _start(self, begin: Any, *, needsReady: bool = True) -> None:
+        """Begins a job, unless one runs: a second click may come before the button is hidden."""
+        if self.driver.busy or self.parameters is None or (needsReady and self.reason()):
+            return
+        p = self.parameters
+        names = ("model", "modality", "preset", "strength", "seed", "device")
+        settings = {name: getattr(p, name) for name in names}
+        settings["steps"] = p.steps if p.preset != "fast" else None
+        self.run.preparing()
+        try:
+            job = begin(settings)
+        except (ValueError, OSError, RuntimeError) as error:  # nothing has started: no job can tell
+            self.run.error(str(error), "", "")
+            self.refresh()
+            return
+        self.driver.start(job)
+
+    def _presetChosen(self, _: int) -> None:
+        """The user chose a preset: its own number of steps goes with it."""
+        if self.parameters is not None:
+            self.parameters.steps = PRESETS[self.parameters.preset].steps
+
+    def _setModel(self, name: str) -> None:
+        if self.parameters is not None:
+            self.parameters.model = name
+
+    # What the job does -------------------------------------------------------
+
+    def _jobChanged(self, job: Any) -> None:
+        self.log.show(job.log)
+        if self.driver.busy:
+            self.run.show(job)
+            return
+        self.run.over(job, self._finished(job) if job.state == DONE else "")
+        self.refresh()
+
+    def _finished(self, job: Any) -> str:
+        """Takes what a job has made, and says it."""
+        if job.kind == "export":
+            return f"{len(job.files)} DICOM files in {os.path.dirname(job.files[0])}"
+        self.logic.machine.lastDevice = job.device
+        if job.kind == "preview":
+            self._previewID = job.outputNodeID
+        else:
+            self.resultID = job.outputNodeID
+        show = job.kind == "preview" or (self.parameters is not None and self.parameters.showComparison)
+        self.compare.offer(job, show=show)
+        return f"'{slicer.mrmlScene.GetNodeByID(job.outputNodeID).GetName()}'"
+
+    def _crashed(self, error: Exception) -> None:
+        self.run.error("The run was given up because of an error in this module.", str(error), repr(error))
+        self.refresh()
+
+    # What is shown -----------------------------------------------------------
+
+    def reason(self) -> str:
+        """Why Apply cannot be pressed; empty if it can."""
+        p = self.parameters
+        if p is None:
+            return "The scene is being closed."
+        return self.logic.checkProblem(p.inputVolume, p.outputVolume, p.roi) or blocked(
+            self.machine.report, model=p.model, modality=p.modality, device=p.device
+        )
+
+    def refresh(self, *_: Any) -> None:
+        """Shows parameters, report and what can be pressed. Cheap: it is called on every change."""
+        p, ui = self.parameters, self.ui
+        self.log.environment = self.machine.report.log if self.machine.report is not None else ""
+        if p is None or self.driver.busy:
+            return
+        self.models.show(self.machine.report, p.modality, p.model)
+        ui.presetHintLabel.text = PRESET_HINTS[p.preset]
+        ui.stepsSpinBox.enabled = p.preset != "fast"
+        ui.seedSpinBox.enabled = p.preset == "quality"
+        ui.sequenceLabel.visible = isSequenceFrame(p.inputVolume)
+        name = p.inputVolume.GetName() if p.inputVolume is not None else ""
+        ui.outputSelector.noneDisplay = f"Create '{name} denoised'" if name else "Create new volume"
+        target = "make a new volume" if p.outputVolume is None else f"overwrite '{p.outputVolume.GetName()}'"
+        notes = cautions(self.machine.report, voxelsOf(p.inputVolume))
+        self.run.idle(self.reason(), f"Denoise '{name}' and {target}.", "\n".join(notes))
+        self._refreshExport()
+
+    def _refreshExport(self) -> None:
+        """Asks whether there is something to export, once a volume: the DICOM database is asked."""
+        volume, button = self.exportVolume(), self.ui.exportDicomButton
+        key = (volume.GetID(), volume.GetMTime()) if volume is not None else None
+        if key == self._exportKey:
+            return
+        self._exportKey = key
+        problem = self.logic.exportProblem(volume) if volume is not None else "Denoise a volume first."
+        button.enabled = not problem
+        button.toolTip = problem or f"Write '{volume.GetName()}' as a derived series of its source."
