@@ -115,6 +115,21 @@ class SlicesType(click.ParamType):  # type: ignore[type-arg]
         return tuple(int(part) for part in parts)
 
 
+class SizeType(click.ParamType):  # type: ignore[type-arg]
+    """Height and width in pixels: ``512,512``."""
+
+    name = "H,W"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """``(height, width)``."""
+        if not isinstance(value, str):
+            return value
+        parts = value.replace(" ", "").split(",")
+        if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"A size is height and width in pixels, as 512,512. Received: {value}.", param, ctx)
+        return int(parts[0]), int(parts[1])
+
+
 class TestType(click.ParamType):  # type: ignore[type-arg]
     """A scan to judge, with a name for tables: ``NAME=PATH``, or the path alone."""
 
