@@ -155,6 +155,7 @@ class Account:
                 "steps": settings.evaluations,
                 "samples": settings.draws,
                 "strength": settings.strength,
+                "guidance": settings.guidance,
                 "sigma": sigma_map or settings.sigma or "auto",
                 "seed": settings.seed,
                 "modality": request.modality,

@@ -229,6 +229,12 @@ sampler_options = _combine(
         help="Noise SD in the scan's own unit (CT: HU), a map of it, or auto to estimate it.",
     ),
     click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all random numbers."),
+    click.option(
+        "--guidance", type=click.FloatRange(0.0, 1.0), default=None, metavar="G",
+        show_default="1 for a model that never sees the scan, none for all others",
+        help="Data consistency: pull each estimate towards the scan. Refused for models that use the scan, "
+        "as the shipped ones do: it would count twice.",
+    ),
 )  # fmt: skip
 
 machine_options = _combine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from medidiff.denoise.consistency import gain_of
 from medidiff.denoise.result import Result
 from medidiff.denoise.run import Progress, Run
 from medidiff.denoise.settings import Settings
@@ -45,6 +46,7 @@ class Denoiser:
 
         Raises:
             ModelError: the model is for another modality.
+            UsageError: guidance for a model that has used the scan already.
             NoiseLevelError: the noise level cannot be estimated.
             CancelledError: `cancelled` said so.
         """
@@ -56,6 +58,7 @@ class Denoiser:
                 received=f"a {volume.modality} scan",
                 hint="Choose another model.",
             )
+        gain_of(self.bundle, settings.guidance)
         if settings.strength == 0.0:
             if progress:
                 progress(len(volume.array), len(volume.array))

@@ -32,6 +32,7 @@ class Derivation:
             setting, and so no part of the fingerprint.
         sigma_setting: the noise level that was asked for: ``"auto"``, a number, or the hash of a map.
         strength: 0 is the input, 1 fully denoised.
+        guidance: gain of data consistency; 0 is none, and then no part of the fingerprint.
         window: the intensity range the model works in, for people.
         engine: inference engine and precision.
         context: how many slices away the neighbours are that the model looked at, 0 for none; a finding.
@@ -50,6 +51,7 @@ class Derivation:
     sigma_text: str = "auto"
     sigma_setting: str = "auto"
     strength: float = 1.0
+    guidance: float = 0.0
     window: str = ""
     engine: str = ""
     context: int = 1
@@ -70,6 +72,7 @@ class Derivation:
                 f"steps {self.steps}", f"samples {self.samples}", f"strength {self.strength:g}",
                 f"noise level {self.sigma_text}",
             ]  # fmt: skip
+        words += [f"guidance {self.guidance:g}"] if self.guidance else []
         words += [f"seed {self.seed}"]
         words += [f"intensity window {self.window}"] if self.window else []
         words += [f"engine {self.engine}"] if self.engine else []
@@ -78,7 +81,10 @@ class Derivation:
 
     def settings(self) -> dict[str, Any]:
         """Model and settings as plain values: what was asked for, not what was found."""
-        return {k: v for k, v in asdict(self).items() if k not in FINDINGS}
+        found = {k: v for k, v in asdict(self).items() if k not in FINDINGS}
+        if not self.guidance:
+            del found["guidance"]
+        return found
 
     def fingerprint(self) -> str:
         """Text that is equal exactly when model and settings are equal."""

@@ -120,7 +120,9 @@ def test_without_tensorflow_one_sentence_says_what_to_install(
     ids=str,
 )
 def test_options_that_make_no_sense(bundle: Bundle, options: tuple[str, ...], says: str) -> None:
+    import click
+
     from medidiff.cli.main import main
 
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises((UsageError, click.UsageError), match=says):
         main.main(["models", "export", str(bundle.folder), *options], standalone_mode=False)
