@@ -1,4 +1,4 @@
-"""Bundles of other processes: sampled as they were trained, with guidance only where it does not count twice."""
+"""Bundles of other processes: sampled as they were trained; guidance only where it does not count twice."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def test_ddpm_answers_are_those_of_the_posterior() -> None:
     """An exact network: the mean is the Wiener estimate, draws scatter by its variance."""
     volume = centred()
     mean = run("ddpm", volume, Posterior(), mode="mean").volume.array
-    np.testing.assert_allclose(mean, hu(c_skip(T) * z(volume.array)), atol=0.5)
+    inside = volume.array > -1000.0
+    np.testing.assert_allclose(mean[inside], hu(c_skip(T) * z(volume.array))[inside], atol=0.5)
     draws = [run("ddpm", volume, Posterior(), mode="sample", steps=20, seed=s).volume.array for s in (0, 1)]
     spread = np.std(draws[0] - draws[1]) / np.sqrt(2)
     assert spread == pytest.approx(500 * c_out(T), rel=0.15)
@@ -150,7 +151,7 @@ def test_the_seed_alone_decides(process: str, mode: str) -> None:
 
 
 def test_the_command_line_refuses_before_it_writes(tmp_path: Path) -> None:
-    """With a shipped kind of model the sentence says what to do, the code is that of usage, nothing is made."""
+    """The sentence says what to do, the code is that of usage, nothing is made."""
     import nibabel
     from click.testing import CliRunner
 
