@@ -56,7 +56,8 @@ def vector(condition: Condition) -> NDArray[np.float32]:
 
     Returns:
         float32 ``[WIDTH]`` (``[SCAN_WIDTH]`` with `scan_sigma`): ln(sigma) position and its Fourier
-        features (Karras et al. 2022 condition on c_noise = ln(sigma)/4, an affine function of the same), noise texture with a known-flag,
+        features (Karras et al. 2022 condition on c_noise = ln(sigma)/4, an affine function of the same),
+        noise texture with a known-flag,
         pixel size, modality, neighbour noise ratio and two neighbour flags; then c_noise itself, which
         has no upper end, and the position of ln(scan_sigma).
     """

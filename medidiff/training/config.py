@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from medidiff.errors import UsageError
 from medidiff.models.config import UNetConfig
+from medidiff.models.processes import MATCHED, PROCESSES
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,13 @@ class DataConfig:
         slices_per_chunk: simulated slices that are shuffled together.
         max_slices: at most this many slices of one series (evenly spaced).
         views: projection views of the noise bases (CT).
+        noise: ``"matched"``, or ``"white"`` of the same SD (ablation).
+        conditioning: what the network is told about the noise: ``"map"`` (level and relative map),
+            ``"scalar"`` (level alone) or ``"none"`` (ablations).
+        correction: correct noisy targets (science notes, 4.1); else they are taken for the truth. Only with
+            the matched process is there a correction.
+        context: give the network the neighbour slices (2.5D); else it works in 2D.
+        pack: file of `medidiff train --pack` to read instead of scans and cache; empty for none.
     """
 
     root: str = "../shared/data"
@@ -39,6 +47,11 @@ class DataConfig:
     slices_per_chunk: int = 8
     max_slices: int = 30
     views: int = 288
+    noise: str = "matched"
+    conditioning: str = "map"
+    correction: bool = True
+    context: bool = True
+    pack: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,8 @@ class OptimiserConfig:
         soft_weight: weight of soft tissue (CT).
         clip: gradients are clipped to this global norm.
         precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+        bias: weight of the penalty on the mean error of each HU bin (science notes, section 4).
+        nps: weight of the penalty on the spectrum of what is removed.
     """
 
     steps: int = 30_000
@@ -71,6 +86,8 @@ class OptimiserConfig:
     soft_weight: float = 2.0
     clip: float = 1.0
     precision: str = "float32"
+    bias: float = 0.0
+    nps: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,8 @@ class TrainConfig:
         sigma_data: SD of clean patches in network units (Karras et al. 2022, Table 1).
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
+        process: forward process, ``"matched"``, or ``"ddpm"`` (with the scan as a condition), ``"prior"``
+            (DDPM that never sees the scan), ``"bridge"`` or ``"mixing"`` (science notes, 10.1).
         network: shape of the U-Net.
         data: samples.
         optimiser: optimisation.
@@ -97,9 +116,15 @@ class TrainConfig:
     sigma_data: float = 0.5
     validate_every: int = 2000
     checkpoint_every: int = 500
+    process: str = MATCHED
     network: UNetConfig = field(default_factory=UNetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    @property
+    def corrects(self) -> bool:
+        """Whether targets are corrected for their own noise."""
+        return self.data.correction and self.process == MATCHED
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, for a checkpoint or a model card."""
@@ -122,7 +147,7 @@ def _section(cls: type[Any], values: Any, where: str) -> Any:
     for name, value in values.items():
         kind = type(known[name])
         fits = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
-        if known[name] is not MISSING and (not fits or isinstance(value, bool)):
+        if known[name] is not MISSING and (not fits or isinstance(value, bool) != (kind is bool)):
             like = f"The setting {name!r} is like {known[name]!r}"
             raise UsageError(like, where=where, received=repr(value))
     return cls(**values)
@@ -152,4 +177,16 @@ def load(path: Path) -> TrainConfig:
         raise UsageError(
             "modality must be ct or mr", where=path, received=config.modality, hint="Set it at the top."
         )
-    return config
+    for name, value, known in (
+        ("process", config.process, tuple(PROCESSES)),
+        ("noise", config.data.noise, ("matched", "white")),
+        ("conditioning", config.data.conditioning, ("map", "scalar", "none")),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"{name} must be {', '.join(known[:-1])} or {known[-1]}", where=path, received=value
+            )
+    # The process decides how much the network is given.
+    kind = PROCESSES[config.process]
+    shape = replace(config.network, planes=kind.planes, condition=kind.condition)
+    return replace(config, network=shape)

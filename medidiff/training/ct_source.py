@@ -189,6 +189,9 @@ class CTSource:
             texture=float((total * f).sum() / total.sum()),
             pixel_mm=item.pixel_mm,
             modality="ct",
+            reference=self._network(item.hu.astype(np.float32)),
+            reference_sigma=sigma_f / self.intensity.scale,
+            scan=item.scan,
         )
 
     def _network(self, hu: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,8 @@ class MRSource:
         clean, sigma_f = self._augment(clean, stack.sigma, rng)
         pixel_mm = stack.pixel_mm * (2.0 if clean.shape[1] < height else 1.0)  # binned
         sigma = self._sigma(sigma_f, rng)
-        return simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
+        drawn = simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
+        return replace(drawn, scan=stack.label)
 
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
         data = self.config.data
@@ -130,6 +131,8 @@ def simulate_slice(
         texture=float(np.sqrt(params.zero_fill[0] * params.zero_fill[1])),
         pixel_mm=pixel_mm,
         modality="mr",
+        reference=target,
+        reference_sigma=sigma_f,
     )
 
 

@@ -14,6 +14,7 @@ from medidiff.errors import UsageError
 from medidiff.models import store
 from medidiff.models.bundle import Bundle, Trained
 from medidiff.models.export import to_onnx, weights_of
+from medidiff.models.processes import MATCHED
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.calibration import UncertaintyTable
 from medidiff.training.checkpoint import Checkpoint
@@ -66,6 +67,13 @@ def release(
         UsageError: the checkpoint is of another network.
         OutputError: `out` exists and `overwrite` is False.
     """
+    data = config.data
+    if data.conditioning == "none" or not data.context:
+        raise UsageError(
+            "This run is an ablation whose network is not told what `denoise` tells a model",
+            received=f"conditioning {data.conditioning}, context {str(data.context).lower()}",
+            hint="Release runs with context that are told the noise level.",
+        )
     saved = checkpoints.load(folder, FILES[which])
     bundle = Bundle(
         name=config.name,
@@ -80,6 +88,7 @@ def release(
         licence=licence,
         attribution=tuple(attribution),
         card=card,
+        process=config.process,
     )
     return store.save(bundle, out, overwrite=overwrite)
 
@@ -98,6 +107,8 @@ def averaged_weights(config: TrainConfig, saved: Checkpoint) -> dict[str, NDArra
             raise UsageError(
                 f"The checkpoint is of another run: its {name} differs", received=saved.config[name]
             )
+    if (process := saved.config.get("process", MATCHED)) != config.process:
+        raise UsageError("The checkpoint is of another run: its process differs", received=process)
     model = build(config.network)
     for variable, value in zip(model.trainable_variables, saved.average, strict=True):
         variable.assign(value)

@@ -6,16 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from medidiff.diffusion import objective
 from medidiff.diffusion.precondition import Precondition
 from medidiff.training.config import OptimiserConfig
+from medidiff.training.penalties import Penalties
 
 
 def loss_terms(
-    output: Any, samples: tuple[Any, ...], precondition: Precondition, nll_weight: float
+    output: Any,
+    samples: tuple[Any, ...],
+    precondition: Precondition,
+    nll_weight: float,
+    penalties: Penalties | None = None,
 ) -> tuple[Any, Any]:
     """Weighted squared error and total loss of a batch.
 
@@ -26,6 +30,7 @@ def loss_terms(
         samples: ``Samples.arrays()``.
         precondition: EDM coefficients.
         nll_weight: weight of the variance head's loss.
+        penalties: further terms of the loss; None for none.
     """
     _, _, state, target, sigma, told, excess, weight = samples
     told = told[:, None, None]
@@ -34,7 +39,8 @@ def loss_terms(
     scale = precondition.weight(sigma[:, None, None])
     square = ops.mean(objective.weighted_square(D, target, scale * weight))
     nll = ops.mean(objective.nll(D, v, target, excess, xp=ops, stop_gradient=ops.stop_gradient))
-    return square, square + nll_weight * nll
+    further = 0.0 if penalties is None else penalties(D, samples, precondition)
+    return square, square + nll_weight * nll + further
 
 
 def make_optimiser(config: OptimiserConfig) -> keras.optimizers.Optimizer:
@@ -44,10 +50,11 @@ def make_optimiser(config: OptimiserConfig) -> keras.optimizers.Optimizer:
 
 def make_step(
     model: keras.Model,
-    average: list[tf.Variable],
+    average: list[keras.Variable],
     optimiser: keras.optimizers.Optimizer,
     precondition: Precondition,
     config: OptimiserConfig,
+    modality: str = "ct",
 ) -> Callable[[tuple[Any, ...], Any, Any], Any]:
     """Compiles the step: ``step(arrays, rate, ema) -> [squared error, loss]``.
 
@@ -57,13 +64,17 @@ def make_step(
         optimiser: built for the model's weights.
         precondition: EDM coefficients.
         config: optimisation.
+        modality: decides about the bins of the bias penalty.
     """
+    import tensorflow as tf
+
+    penalties = Penalties.of(config, modality)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def step(samples: tuple[Any, ...], rate: Any, ema: Any) -> Any:
         with tf.GradientTape() as tape:
             output = model([samples[0], samples[1]], training=True)
-            square, loss = loss_terms(output, samples, precondition, config.nll)
+            square, loss = loss_terms(output, samples, precondition, config.nll, penalties)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimiser.learning_rate.assign(rate)
         optimiser.apply(gradients, model.trainable_variables)

@@ -97,7 +97,9 @@ class Trainer:
             CancelledError: Ctrl-C or SIGTERM; a checkpoint of the last finished step has been written.
         """
         config, last = self.config, until or self.config.optimiser.steps
-        step = make_step(self.model, self.average, self.optimiser, self.precondition, config.optimiser)
+        step = make_step(
+            self.model, self.average, self.optimiser, self.precondition, config.optimiser, config.modality
+        )
         writer = tf.summary.create_file_writer(str(self.folder / "logs"))
         stream = batches(config, self.step, self.source)
         recent: list[FloatArray] = []
