@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from medidiff.denoise.consistency import Consistency, gain_of
 from medidiff.denoise.context import independent_step, neighbours
+from medidiff.denoise.familiar import outside, untouched
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.result import Result
 from medidiff.denoise.settings import Settings
@@ -265,22 +266,16 @@ class Run:
         return np.asarray(keep, np.bool_)
 
     def _notes(self) -> tuple[str, ...]:
-        """Where this scan lies outside of what the model was trained on."""
-        trained, scale = self.bundle.trained, self.intensity.scale
-        notes = list(self.noise.notes)
-        unit = self.volume.unit
-        low, high = (s * scale for s in trained.sigma)
-        if not low <= self.noise.sigma <= high:
-            notes.append(
-                f"noise level {self.noise.sigma:.3g} {unit} is outside the trained range "
-                f"{low:.3g} to {high:.3g} {unit}"
-            )
-        small, large = trained.pixel_mm
-        if not small <= self.volume.pixel_mm <= large:
-            notes.append(
-                f"pixel size {self.volume.pixel_mm:.3g} mm is outside the trained range "
-                f"{small:.3g} to {large:.3g} mm"
-            )
+        """What a user should know: above all where this scan lies outside of what the model has seen."""
+        count = len(self.volume.array)
+        keep = [self._keep(k) for k in range(count)]
+        scale, texture = self.intensity.scale, self.noise.texture
+        levels = [self.noise.of_slice(k) / scale for k in range(count)]
+        notes = [
+            *self.noise.notes,
+            *outside(self.bundle, self.volume, self.noise.sigma, levels, scale, texture),
+        ]
+        notes += untouched(self.volume, self.intensity, keep)
         if self.step > 1:
             notes.append(f"slices overlap: context is taken {self.step} slices away")
         return tuple(notes)
