@@ -34,6 +34,7 @@ class DataConfig:
         correction: correct noisy targets (science notes, 4.1); else they are taken for the truth. Only with
             the matched process is there a correction.
         context: give the network the neighbour slices (2.5D); else it works in 2D.
+        device: make the samples on the accelerator that trains (JAX).
         pack: file of `medidiff train --pack` to read instead of scans and cache; empty for none.
     """
 
@@ -51,6 +52,7 @@ class DataConfig:
     conditioning: str = "map"
     correction: bool = True
     context: bool = True
+    device: bool = False
     pack: str = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,8 +47,13 @@ class MRSource:
     def __init__(self, config: TrainConfig, role: str = "train") -> None:
         self.config = config
         self.stacks: list[Stack] = []
-        for scan in list_scans(data_root(config.data.root), "mr", role):
-            self.stacks += load_stacks(scan, config.data.patch)
+        if config.data.pack:
+            from medidiff.training import pack
+
+            self.stacks = pack.stacks(config, role)
+        else:
+            for scan in list_scans(data_root(config.data.root), "mr", role):
+                self.stacks += load_stacks(scan, config.data.patch)
         # A slice is as likely as any other, whichever volume it is of.
         counts = np.array([len(s.slices) for s in self.stacks], float)
         self.share = np.minimum(counts, 60) / np.minimum(counts, 60).sum()
@@ -145,22 +151,36 @@ def foreground(clean: FloatArray) -> NDArray[np.bool_]:
 
 def load_stacks(scan: Scan, minimum: int) -> list[Stack]:
     """A scan as stacks: its own slices, and for isotropic volumes the two other orientations too."""
-    stacks = []
+    return [
+        stack
+        for slices, spacing, sigma in volumes(scan)
+        for stack in views(slices, spacing, sigma, scan.label, minimum)
+    ]
+
+
+def volumes(scan: Scan) -> Iterator[tuple[FloatArray, tuple[float, float, float], float]]:
+    """Slices ``[z, y, x]`` in units of the foreground p99, spacing in mm and own noise SD of each volume."""
     for volume in read_scan(scan):
-        z = Intensity.for_volume("mr", volume)
-        slices = z.to_model(volume.array)
-        sigma = own_level(slices)
-        dz, dy, dx = volume.spacing
-        views = [(slices, (dy, dx))]
-        if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
-            views += [(slices.transpose(1, 0, 2), (dz, dx)), (slices.transpose(2, 0, 1), (dz, dy))]
-        for view, spacing in views:
-            if min(view.shape[1:]) < minimum:
-                continue
-            lit = np.array([foreground(s).mean() > 0.08 for s in view])
-            first, last = int(np.argmax(lit)), len(lit) - int(np.argmax(lit[::-1]))
-            pixel_mm = float(np.sqrt(spacing[0] * spacing[1]))
-            stacks.append(Stack(np.ascontiguousarray(view[first:last]), sigma, pixel_mm, scan.label))
+        slices = Intensity.for_volume("mr", volume).to_model(volume.array)
+        yield slices, volume.spacing, own_level(slices)
+
+
+def views(
+    slices: FloatArray, spacing: tuple[float, float, float], sigma: float, label: str, minimum: int
+) -> list[Stack]:
+    """The orientations of a volume that are large enough, each cut to the slices that show something."""
+    stacks = []
+    dz, dy, dx = spacing
+    views = [(slices, (dy, dx))]
+    if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
+        views += [(slices.transpose(1, 0, 2), (dz, dx)), (slices.transpose(2, 0, 1), (dz, dy))]
+    for view, pixel in views:
+        if min(view.shape[1:]) < minimum:
+            continue
+        lit = np.array([foreground(s).mean() > 0.08 for s in view])
+        first, last = int(np.argmax(lit)), len(lit) - int(np.argmax(lit[::-1]))
+        pixel_mm = float(np.sqrt(pixel[0] * pixel[1]))
+        stacks.append(Stack(np.ascontiguousarray(view[first:last]), sigma, pixel_mm, label))
     return stacks
 
 

@@ -39,7 +39,7 @@ def release(
     attribution: Sequence[str],
     uncertainty: UncertaintyTable = (),
     precision: Mapping[str, str] | None = None,
-    half: bool = False,
+    storage: str = "float32",
     overwrite: bool = False,
 ) -> Bundle:
     """Makes a bundle of the averaged weights of a checkpoint.
@@ -56,7 +56,7 @@ def release(
         attribution: credits that travel with the weights.
         uncertainty: of `medidiff.training.calibration.calibrate`.
         precision: arithmetic per engine that was measured to be good enough.
-        half: store the weights as float16.
+        storage: how the weights lie in the file, a member of `medidiff.models.export.STORAGES`.
         overwrite: replace a bundle that is there.
 
     Returns:
@@ -82,7 +82,7 @@ def release(
         config=config.network,
         sigma_data=config.sigma_data,
         trained=trained,
-        network=to_onnx(config.network, averaged_weights(config, saved), half=half),
+        network=to_onnx(config.network, averaged_weights(config, saved), storage=storage),
         uncertainty=tuple(uncertainty),
         precision=dict(precision or {}),
         licence=licence,

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from medidiff.diffusion import objective
 from medidiff.diffusion.precondition import Precondition
 from medidiff.training.config import OptimiserConfig
 from medidiff.training.penalties import Penalties
+from medidiff.training.samples import FloatArray
 
 
 def loss_terms(
@@ -82,7 +84,15 @@ def make_step(
             mean.assign(ema * mean + (1.0 - ema) * tf.cast(weight.value, tf.float32))
         return tf.stack([square, loss])
 
-    return step  # type: ignore[no-any-return]
+    return lambda samples, rate, ema: step(samples, tf.constant(rate), tf.constant(ema))
+
+
+def make_predictor(network: keras.Model) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """The network, with whatever weights it has when called, as a function of arrays."""
+    import tensorflow as tf
+
+    call = tf.function(lambda p, c: network([p, c], training=False), reduce_retracing=True)
+    return lambda planes, condition: np.asarray(call(tf.constant(planes), tf.constant(condition)), np.float32)
 
 
 def learning_rate(step: int, config: OptimiserConfig) -> float:

@@ -1,0 +1,44 @@
+"""Device: endless batches made on the accelerator, each a function of seed and step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from medidiff.errors import UsageError
+from medidiff.training.config import TrainConfig
+from medidiff.training.device_cut import make_batch
+from medidiff.training.samples import Samples
+
+
+def device_batches(config: TrainConfig, start: int) -> Iterator[Samples]:
+    """Batches from step `start` on, without end, as arrays on the device.
+
+    Args:
+        config: the run.
+        start: number of steps already done.
+
+    Raises:
+        UsageError: the samples of this run are made on the CPU alone.
+    """
+    if config.modality != "ct":
+        raise UsageError(
+            "MR samples are made by the CPU alone", received=f"modality {config.modality}",
+            hint="Set [data] device = false.",
+        )  # fmt: skip
+    from medidiff.training.device_ct import make_bank, simulate
+
+    # The bank is an argument: closed over, it would become a constant of the compiled program.
+    @jax.jit  # type: ignore[untyped-decorator]
+    def make(bank: Any, key: Any) -> tuple[Any, ...]:
+        batch = make_batch(lambda k: simulate(bank, k, config), config, config.modality)
+        return batch(key).arrays()
+
+    bank = make_bank(config)
+    key = jax.random.key(config.seed)
+    step = start
+    while True:
+        yield Samples(*make(bank, jax.random.fold_in(key, step)))
+        step += 1
