@@ -152,6 +152,7 @@ class Account:
             "inputs": [names.path(p) for p in request.paths],
             "settings": {
                 "mode": settings.mode,
+                "tier": settings.tier,
                 "steps": settings.evaluations,
                 "samples": settings.draws,
                 "strength": settings.strength,

@@ -227,6 +227,7 @@ def _derivation(
         model_sha256=bundle.sha256,
         version=__version__,
         mode=settings.mode,
+        tier=settings.tier,
         steps=settings.evaluations,
         samples=settings.draws,
         seed=settings.seed,

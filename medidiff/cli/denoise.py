@@ -116,6 +116,7 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
         modality=options["modality"],
         settings=Settings(
             mode=options["mode"],
+            tier=options["tier"],
             steps=options["steps"],
             samples=options["samples"],
             strength=options["strength"],

@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
 """Context settings of every verb."""
 
 MODES = ("mean", "natural", "sample")
+TIERS = ("fast", "best")
 ENGINES = ("auto", "openvino", "onnxruntime", "tensorflow", "tract")
 PRECISIONS = ("auto", "float32", "bfloat16")
 FORMATS = ("same", "nifti", "nrrd", "mha")
@@ -211,6 +212,10 @@ sampler_options = _combine(
         "--mode", type=click.Choice(MODES), default="mean",
         help="mean: for measuring, best PSNR. natural: keeps natural texture. "
         "sample: draws from the posterior.",
+    ),
+    click.option(
+        "--tier", type=click.Choice(TIERS), default="fast",
+        help="best: mean of eight turned and mirrored views, a little better, eight times slower.",
     ),
     click.option(
         "--steps", type=click.IntRange(1), default=None, show_default="mean 1, natural 4, sample 8",

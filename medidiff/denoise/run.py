@@ -12,6 +12,7 @@ from medidiff.denoise.consistency import Consistency, gain_of
 from medidiff.denoise.context import independent_step, neighbours
 from medidiff.denoise.familiar import outside, untouched
 from medidiff.denoise.noise_model import NoiseModel
+from medidiff.denoise.orientations import averaged
 from medidiff.denoise.result import Result
 from medidiff.denoise.settings import Settings
 from medidiff.denoise.texture import noise_source, residual_spectrum
@@ -177,9 +178,8 @@ class Run:
                 )
             )[None]
             config = self.bundle.config
-            answer = run_tiled(
-                lambda p: self.engine(p, condition), planes, self.settings.tile, config.halo, config.stride
-            )
+            network = averaged(lambda p: self.engine(p, condition), self.settings.views)
+            answer = run_tiled(network, planes, self.settings.tile, config.halo, config.stride)
             t32 = np.float32(t)
             return pre.apply(answer[0], x, t32), pre.variance(answer[1], t32)
 

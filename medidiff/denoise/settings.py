@@ -11,6 +11,9 @@ from medidiff.volume import FloatArray
 
 MODES = ("mean", "natural", "sample")
 
+TIERS = {"fast": 1, "best": 8}
+"""Views of a slice (turned, mirrored) over which the network's answer is averaged."""
+
 DEFAULT_STEPS = {"mean": 1, "natural": 4, "sample": 8}
 """Network evaluations a slice."""
 
@@ -28,6 +31,8 @@ class Settings:
         sigma: noise SD in the volume's unit, a number or a map ``[z, y, x]``; None estimates it.
         seed: of all random numbers.
         uncertainty: also return the per-voxel SD.
+        tier: ``"fast"`` looks at a slice once, ``"best"`` at eight views of it and takes the mean: a little
+            better, eight times slower.
         tile: largest height and width processed at once, in pixels; tiles overlap by the network's reach,
             so that the result does not depend on it.
         guidance: gain of data consistency, 0 to 1, for models whose network never sees the scan; None for
@@ -41,12 +46,15 @@ class Settings:
     sigma: float | FloatArray | None = None
     seed: int = 0
     uncertainty: bool = False
+    tier: str = "fast"
     tile: int = 1024
     guidance: float | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UsageError(f"The mode is one of {', '.join(MODES)}", received=self.mode)
+        if self.tier not in TIERS:
+            raise UsageError(f"The tier is one of {', '.join(TIERS)}", received=self.tier)
         if self.steps is not None and self.steps < 1:
             raise UsageError("The number of steps must be at least 1", received=self.steps)
         if self.mode == "mean" and self.steps not in (None, 1):
@@ -79,6 +87,11 @@ class Settings:
     def evaluations(self) -> int:
         """Network evaluations per slice and draw."""
         return self.steps or DEFAULT_STEPS[self.mode]
+
+    @property
+    def views(self) -> int:
+        """Views of a slice per network evaluation."""
+        return TIERS[self.tier]
 
     @property
     def draws(self) -> int:

@@ -25,6 +25,7 @@ class Derivation:
         model_sha256: hash of its weights, hexadecimal; empty where there are none.
         version: version of medidiff.
         mode: sampler mode, ``"mean"``, ``"natural"`` or ``"sample"``.
+        tier: ``"fast"``, or ``"best"`` for the mean over eight views of each slice.
         steps: network evaluations per slice and sample.
         samples: posterior samples.
         seed: seed of the random generator.
@@ -45,6 +46,7 @@ class Derivation:
     model_sha256: str = ""
     version: str = ""
     mode: str = "mean"
+    tier: str = "fast"
     steps: int = 1
     samples: int = 1
     seed: int = 0
@@ -69,8 +71,8 @@ class Derivation:
         else:
             words = [
                 f"Denoised by medidiff {self.version}", f"model {model}", f"mode {self.mode}",
-                f"steps {self.steps}", f"samples {self.samples}", f"strength {self.strength:g}",
-                f"noise level {self.sigma_text}",
+                f"tier {self.tier}", f"steps {self.steps}", f"samples {self.samples}",
+                f"strength {self.strength:g}", f"noise level {self.sigma_text}",
             ]  # fmt: skip
         words += [f"guidance {self.guidance:g}"] if self.guidance else []
         words += [f"seed {self.seed}"]

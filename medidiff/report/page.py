@@ -205,6 +205,8 @@ def _settings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     modes = {"mean": "posterior mean", "natural": "natural texture", "sample": "posterior samples"}
     mode = f"{s['mode']} ({modes[s['mode']]}), {count(s['steps'], 'network evaluation')} a slice"
+    if s.get("tier") == "best":
+        mode += ", mean of eight views"
     if s["samples"] > 1:
         mode += f", mean of {s['samples']} samples"
     sigma = "estimated from the scan" if s["sigma"] == "auto" else f"given: {s['sigma']}"

@@ -36,6 +36,7 @@ class DataConfig:
         context: give the network the neighbour slices (2.5D); else it works in 2D.
         device: make the samples on the accelerator that trains (JAX).
         pack: file of `medidiff train --pack` to read instead of scans and cache; empty for none.
+        insert_share: share of training slices with small faint inserts of known truth (CT).
     """
 
     root: str = "../shared/data"
@@ -54,6 +55,7 @@ class DataConfig:
     context: bool = True
     device: bool = False
     pack: str = ""
+    insert_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class OptimiserConfig:
         precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
         bias: weight of the penalty on the mean error of each HU bin (science notes, section 4).
         nps: weight of the penalty on the spectrum of what is removed.
+        inverse_variance: samples with noisy targets count as much as they tell, v / (v + excess).
     """
 
     steps: int = 30_000
@@ -90,6 +93,7 @@ class OptimiserConfig:
     precision: str = "float32"
     bias: float = 0.0
     nps: float = 0.0
+    inverse_variance: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Item:
     """One training slice.
 
     Attributes:
-        hu: int16 ``[3, h, w]`` previous, centre, next.
+        hu: int16 (float32 once inserts are added) ``[3, h, w]`` previous, centre, next.
         present: bool ``[3]``, whether the neighbour exists.
         bases: float16 ``[3, h, w]``: two quantum realisations and one electronic, SD 1 in soft tissue.
         electronic_ratio: SD of the electronic base over that of the quantum base at one photon a ray.
@@ -42,7 +42,7 @@ class Item:
         scan: label of the scan.
     """
 
-    hu: NDArray[np.int16]
+    hu: NDArray[np.int16] | FloatArray
     present: NDArray[np.bool_]
     bases: NDArray[np.float16]
     electronic_ratio: float

@@ -13,6 +13,7 @@ from medidiff.noise import ct
 from medidiff.noise.spectrum import Kernel, draw_kernel, hann_patches, noise_power_spectrum, radial_frequency
 from medidiff.training import ct_cache
 from medidiff.training.config import TrainConfig
+from medidiff.training.inserts import draw_inserts
 from medidiff.training.patches import SimulatedSlice
 from medidiff.volume import FloatArray
 
@@ -71,6 +72,8 @@ class CTSource:
 
     def __init__(self, config: TrainConfig, role: str = "train") -> None:
         self.config = config
+        # Validation stays comparable between runs: it sees the scans as they are.
+        self.insert_share = config.data.insert_share if role == "train" else 0.0
         self.intensity = Intensity.ct()
         if config.data.pack:
             from medidiff.training import pack
@@ -99,6 +102,10 @@ class CTSource:
                 reference = self.clean[int(rng.integers(len(self.clean)))]
         # Below 1.41 sigma_F no correction exists; the slab means of the clean pool then count as truth.
         sigma_f = reference.sigma if t >= TARGET_RATIO * reference.sigma else 0.0
+        if self.insert_share and rng.random() < self.insert_share:
+            item = reference.item
+            hu = np.maximum(item.hu + draw_inserts(item.hu, item.pixel_mm, rng), np.float32(ct_cache.LOW_HU))
+            reference = replace(reference, item=replace(item, hu=hu))
         drawn = self.simulate(reference, t, sigma_f, rng)
         told = drawn.texture or 0.0
         return replace(drawn, texture=told * float(rng.uniform(*TEXTURE_TOLD)))

@@ -25,6 +25,7 @@ from medidiff.training.ct_source import (
     Reference,
 )
 from medidiff.training.device_cut import PLACES, Fields, places
+from medidiff.training.device_inserts import draw_inserts
 
 Array = Any
 OFFSET, SCALE = -500.0, 500.0
@@ -47,6 +48,7 @@ class Bank(NamedTuple):
         pixel_mm: ``[N]``.
         width: ``[N]`` width before padding.
         places: int32 ``[N, PLACES, 2]`` corners of patches worth their time.
+        spots: int32 ``[N, PLACES, 2]`` pixels of the body.
         reference: ``[N]`` probability as a target of regular levels.
         clean: ``[N]`` probability as a target of low levels.
     """
@@ -63,6 +65,7 @@ class Bank(NamedTuple):
     pixel_mm: Array
     width: Array
     places: Array
+    spots: Array
     reference: Array
     clean: Array
 
@@ -98,6 +101,7 @@ class Bank(NamedTuple):
             pixel_mm=stack(np.float32(r.item.pixel_mm) for r in everything),
             width=stack(np.int32(r.item.hu.shape[2]) for r in everything),
             places=stack(places(r.worth, size, PLACES, rng) for r in everything),
+            spots=stack(_spots(r.item.hu[1], rng) for r in everything),
             reference=jnp.asarray(chosen, jnp.float32),
             clean=jnp.asarray(clean / clean.sum(), jnp.float32),
         )
@@ -119,7 +123,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
         key: source of randomness.
         config: levels of the noise.
     """
-    level_key, kernel_key, mix_key, neighbour_key, told_key = random.split(key, 5)
+    level_key, kernel_key, mix_key, neighbour_key, told_key, insert_key = random.split(key, 6)
     index, t, sigma_f = _level(bank, level_key, config)
     pixel_mm = bank.pixel_mm[index]
     height, width = bank.hu.shape[-2:]
@@ -153,6 +157,11 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     sd = jnp.maximum(sd_of(noise), 1e-9)
     inserted = jnp.sqrt(jnp.maximum(t * t - sigma_f * sigma_f, 0.0))
     hu = bank.hu[index].astype(jnp.float32)
+    if config.data.insert_share > 0.0:
+        whether_key, which_key = random.split(insert_key)
+        inserts = draw_inserts((height, width), bank.spots[index], pixel_mm, which_key)
+        inserts = jnp.where(random.uniform(whether_key) < config.data.insert_share, inserts, 0.0)
+        hu = jnp.maximum(hu + inserts, LOW_HU)
     state = hu[1] + inserted / sd * noise
 
     # x* = x_F - F^-1[(S_F / S_ins) F n]; where sigma_F is 0 the echo is 0.
@@ -220,6 +229,16 @@ def _response(key: Array, f: Array, own: Array) -> Array:
     boost = jnp.where(sharp, random.uniform(boost_key, maxval=0.02), 0.0)
     family = (1.0 + boost * f**2) / (1.0 + (f / f50) ** power)
     return jnp.where(random.uniform(own_key) < OWN_KERNEL, own, family)
+
+
+def _spots(hu: Any, rng: np.random.Generator) -> Any:
+    """Pixels ``[PLACES, 2]`` of the body, as `medidiff.training.inserts.draw_inserts` takes them."""
+    from scipy import ndimage
+
+    body = np.argwhere(ndimage.uniform_filter(hu.astype(np.float32), 7) > -300.0)
+    if not len(body):  # beyond the padded slice, where an insert shows nothing
+        return np.full((PLACES, 2), 10**6, np.int32)
+    return body[rng.integers(0, len(body), PLACES)].astype(np.int32)
 
 
 def _normalised(response: Array, f: Array) -> Array:

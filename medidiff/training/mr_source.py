@@ -18,6 +18,9 @@ from medidiff.volume import FloatArray
 BACKGROUND = 0.03
 """Share of the foreground p99 below which smoothed signal counts as background."""
 
+INVERTED = 0.12
+"""Share of slices with inverted contrast."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -81,8 +84,10 @@ class MRSource:
         self, clean: FloatArray, sigma_f: float, rng: np.random.Generator
     ) -> tuple[FloatArray, float]:
         """Contrast, brightness, bias field; binning where the picture is large enough for it."""
+        from scipy import ndimage
+
         size = 2 * self.config.data.patch
-        if min(clean.shape[1:]) >= size and rng.random() < 0.35:
+        if min(clean.shape[1:]) >= size and rng.random() < 0.4:
             h, w = (n - n % 2 for n in clean.shape[1:])
             clean = clean[:, :h, :w].reshape(3, h // 2, 2, w // 2, 2).mean((2, 4), dtype=np.float32)
             sigma_f *= 0.55  # noise of real scans is not quite white
@@ -91,9 +96,18 @@ class MRSource:
         sigma_f *= gain
         if rng.random() < 0.5:
             clean = np.power(np.maximum(clean, 0.0), np.float32(np.exp(rng.uniform(-0.35, 0.35))))
-        if rng.random() < 0.4:
+        if rng.random() < INVERTED:
+            # Dark becomes bright inside the object, as between T1 and T2 weighting; air stays dark.
+            inside = np.clip(ndimage.uniform_filter(clean, (0, 5, 5)) / (3.0 * BACKGROUND), 0.0, 1.0)
+            clean = inside * np.maximum(np.float32(rng.uniform(1.0, 1.2)) - clean, 0.0)
+        if rng.random() < 0.6:
+            # From a head coil's slight shading to that of a surface coil.
             field = mr.smooth_field(clean.shape[1:], 1, rng)
-            clean = clean * np.exp(np.float32(0.25) * field)
+            top = np.percentile(clean, 99)
+            clean = clean * np.exp(np.float32(rng.uniform(0.1, 0.5)) * field)
+            # A scan comes in units of its own p99, however it is shaded.
+            scale = np.float32(top / max(float(np.percentile(clean, 99)), 1e-6))
+            clean, sigma_f = clean * scale, sigma_f * float(scale)
         return clean.astype(np.float32, copy=False), sigma_f
 
 

@@ -21,6 +21,7 @@ def loss_terms(
     samples: tuple[Any, ...],
     precondition: Precondition,
     nll_weight: float,
+    inverse_variance: bool = False,
     penalties: Penalties | None = None,
 ) -> tuple[Any, Any]:
     """Weighted squared error and total loss of a batch.
@@ -32,6 +33,9 @@ def loss_terms(
         samples: ``Samples.arrays()``.
         precondition: EDM coefficients.
         nll_weight: weight of the variance head's loss.
+        inverse_variance: weigh each sample by v / (v + excess), means over the patch: a target with noise of
+            its own says less about x, and its gradient is mostly that noise. The weight is a function of
+            the input, so that the minimiser stays E[x | y].
         penalties: further terms of the loss; None for none.
     """
     _, _, state, target, sigma, told, excess, weight = samples
@@ -39,6 +43,9 @@ def loss_terms(
     D = precondition.apply(output[..., 0], state, told)
     v = precondition.variance(output[..., 1], told, xp=ops)
     scale = precondition.weight(sigma[:, None, None])
+    if inverse_variance:
+        known = ops.stop_gradient(ops.mean(v, axis=(1, 2), keepdims=True))
+        scale = scale * known / (known + ops.mean(excess, axis=(1, 2), keepdims=True))
     square = ops.mean(objective.weighted_square(D, target, scale * weight))
     nll = ops.mean(objective.nll(D, v, target, excess, xp=ops, stop_gradient=ops.stop_gradient))
     further = 0.0 if penalties is None else penalties(D, samples, precondition)
@@ -76,7 +83,9 @@ def make_step(
     def step(samples: tuple[Any, ...], rate: Any, ema: Any) -> Any:
         with tf.GradientTape() as tape:
             output = model([samples[0], samples[1]], training=True)
-            square, loss = loss_terms(output, samples, precondition, config.nll, penalties)
+            square, loss = loss_terms(
+                output, samples, precondition, config.nll, config.inverse_variance, penalties
+            )
         gradients = tape.gradient(loss, model.trainable_variables)
         optimiser.learning_rate.assign(rate)
         optimiser.apply(gradients, model.trainable_variables)

@@ -53,7 +53,9 @@ class JaxStep:
         ) -> Any:
             def loss_of(weights: list[Any]) -> tuple[Any, Any]:
                 output, _ = model.stateless_call(weights, [], [samples[0], samples[1]], training=True)
-                square, loss = loss_terms(output, samples, precondition, config.nll, penalties)
+                square, loss = loss_terms(
+                    output, samples, precondition, config.nll, config.inverse_variance, penalties
+                )
                 return loss, square
 
             (loss, square), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights)

@@ -141,6 +141,52 @@ def test_noise_has_the_declared_sd_and_targets_their_excess(
     assert np.median(excess) == pytest.approx(1.0, abs=0.1)
 
 
+def test_inserts_have_the_statistics_of_numpy() -> None:
+    """Area, size of contrast, share of bright ones and of planes, against `medidiff.training.inserts`."""
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    from medidiff.training import inserts
+    from medidiff.training.device_inserts import draw_inserts
+
+    hu, rng = np.full((3, 64, 72), 40, np.int16), np.random.default_rng(0)
+    spots = np.argwhere(np.ones((64, 72), bool)).astype(np.int32)
+    draw = jax.jit(lambda key: draw_inserts((64, 72), jax.numpy.asarray(spots), 0.7, key))
+
+    def told(contrast: np.ndarray) -> list[float]:
+        one = contrast[1]
+        return [
+            float((one != 0).mean()),
+            float(np.abs(contrast[0]).mean()),
+            float(np.abs(one).mean()),
+            float((one > 0).mean()),
+            float(np.corrcoef(contrast[0].ravel(), one.ravel())[0, 1]),
+            float(np.abs(np.diff(one, axis=0)).mean()),
+        ]
+
+    a = np.array([told(inserts.draw_inserts(hu, 0.7, rng)) for _ in range(250)])
+    b = np.array([told(np.asarray(draw(jax.random.key(k)))) for k in range(250)])
+    error = np.hypot(a.std(0), b.std(0)) / np.sqrt(250)
+    assert (np.abs(a.mean(0) - b.mean(0)) < 4.0 * error).all()
+    np.testing.assert_allclose(b.std(0), a.std(0), rtol=0.3)
+
+
+def test_inserts_belong_to_the_truth(config: TrainConfig, source: CTSource) -> None:
+    """State and target carry them alike: their difference is noise, with inserts or without."""
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    from medidiff.training.device_ct import Bank, simulate
+    from medidiff.training.device_cut import STATE, TARGET
+
+    bank = Bank.of(source)
+    with_inserts = replace(config, data=replace(config.data, insert_share=1.0))
+    plain, marked = (
+        np.asarray(jax.jit(lambda bank, key, c=c: simulate(bank, key, c))(bank, jax.random.key(3)).planes)
+        for c in (config, with_inserts)
+    )
+    added = marked - plain
+    assert np.abs(500 * added[TARGET]).max() > 3.0
+    inside = (plain[STATE] > -1.0) & (marked[STATE] > -1.0)  # not clipped at -1024 HU
+    np.testing.assert_allclose(added[STATE][inside], added[TARGET][inside], atol=1e-4)
+
+
 # the patch
 
 

@@ -226,6 +226,29 @@ def test_loss_is_the_sum_of_its_terms() -> None:
     assert np.abs(gradients[1][..., 1]).max() > 0
 
 
+def test_noisy_targets_count_as_much_as_they_tell() -> None:
+    """v / (v + excess) per patch; a patch with a clean target keeps its weight."""
+    from test_loader import toy_patches
+
+    from medidiff.training.step import loss_terms
+
+    excess = np.zeros((4, 32, 32), np.float32)
+    excess[2:] = 0.04
+    samples = replace(toy_patches(4), excess=excess)
+    output = np.random.default_rng(0).normal(0, 0.3, (4, 32, 32, 2)).astype(np.float32)
+    told, sd = samples.sigma_told, 0.5
+    v = (told * sd) ** 2 / (told**2 + sd**2) * np.exp(output[..., 1]).mean((1, 2))
+    share = v / (v + excess.mean((1, 2)))
+    assert (share[:2] == 1).all()
+    assert (share[2:] < 0.8).all()
+    each = []
+    for k in range(4):
+        one = tuple(a[k : k + 1] for a in samples.arrays())
+        each.append(float(loss_terms(output[k : k + 1], one, Precondition(sd), 0.0)[0]))
+    found = float(loss_terms(output, samples.arrays(), Precondition(sd), 0.0, inverse_variance=True)[0])
+    assert found == pytest.approx(np.mean(share * each), rel=1e-4)
+
+
 def test_checkpoints_survive_the_disk(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((3, 2)).astype(np.float32), np.array(7, np.int64)]

@@ -245,7 +245,7 @@ def test_penalties_reach_the_loss_and_its_gradient() -> None:
         ("none", OptimiserConfig()), ("bias", OptimiserConfig(bias=0.2)), ("nps", OptimiserConfig(nps=0.2)),
     ):  # fmt: skip
         with tf.GradientTape() as tape:
-            _, loss = loss_terms(output, samples.arrays(), pre, 0.1, Penalties.of(config))
+            _, loss = loss_terms(output, samples.arrays(), pre, 0.1, penalties=Penalties.of(config))
         found[name] = float(loss), tape.gradient(loss, output).numpy()
         assert np.isfinite(found[name][1]).all()
     for name in ("bias", "nps"):
