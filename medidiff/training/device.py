@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import jax
 
-from medidiff.errors import UsageError
 from medidiff.training.config import TrainConfig
-from medidiff.training.device_cut import make_batch
+from medidiff.training.device_cut import check, make_batch
 from medidiff.training.samples import Samples
 
 
@@ -23,12 +23,9 @@ def device_batches(config: TrainConfig, start: int) -> Iterator[Samples]:
     Raises:
         UsageError: the samples of this run are made on the CPU alone.
     """
-    if config.modality != "ct":
-        raise UsageError(
-            "MR samples are made by the CPU alone", received=f"modality {config.modality}",
-            hint="Set [data] device = false.",
-        )  # fmt: skip
-    from medidiff.training.device_ct import make_bank, simulate
+    check(config)
+    module = import_module(f"medidiff.training.device_{config.modality}")
+    simulate = module.simulate
 
     # The bank is an argument: closed over, it would become a constant of the compiled program.
     @jax.jit  # type: ignore[untyped-decorator]
@@ -36,7 +33,7 @@ def device_batches(config: TrainConfig, start: int) -> Iterator[Samples]:
         batch = make_batch(lambda k: simulate(bank, k, config), config, config.modality)
         return batch(key).arrays()
 
-    bank = make_bank(config)
+    bank = module.make_bank(config)
     key = jax.random.key(config.seed)
     step = start
     while True:

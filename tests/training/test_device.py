@@ -286,7 +286,6 @@ def test_batches_are_functions_of_seed_and_step(config: TrainConfig) -> None:
         (lambda c: replace(c, process="mixing"), "CPU alone"),
         (lambda c: replace(c, data=replace(c.data, noise="white")), "CPU alone"),
         (lambda c: replace(c, data=replace(c.data, per_slice=3)), "multiple of per_slice"),
-        (lambda c: replace(c, modality="mr"), "MR samples are made by the CPU alone"),
     ],
 )
 def test_what_the_device_cannot_do_is_refused(
