@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from ct_items import fill_cache
+from toy import toy_config
 
+from medidiff.training import pack
 from medidiff.training.config import load
 
 ROOT = Path(__file__).parents[2]
@@ -80,3 +84,39 @@ def test_gains_and_intervals_of_known_errors(ablations: ModuleType) -> None:
     assert low < float(cells[6].split()[0]) < high < 0
     spread = 10 / np.log(10) * 0.3 / np.sqrt(10)
     assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.5)
+
+
+@pytest.mark.slow
+def test_the_benchmark_trains_compares_and_goes_on(
+    ablations: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a pack of toy slices: a table of three ablations; given again, nothing is trained anew."""
+    pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+    config = toy_config(tmp_path)
+    config = replace(config, data=replace(config.data, cache=str(tmp_path / "cache")))
+    for role in ("train", "val"):
+        fill_cache(config, role)
+    pack.write(tmp_path / "ct.pack", config, 5.0)
+    (tmp_path / "configs").mkdir()
+    for name in ("base", "ddpm", "bias-loss"):
+        text = (ROOT / "configs" / "ablations" / f"{name}.toml").read_text()
+        text = text.replace("[32, 64, 96]", "[8, 12]").replace("patch = 64", "patch = 32\nper_slice = 4")
+        (tmp_path / "configs" / f"{name}.toml").write_text(text)
+    words = ["ablations.py", "--steps", "4", "--configs", str(tmp_path / "configs")]
+    words += [
+        "--runs",
+        str(tmp_path / "runs"),
+        "--pack",
+        str(tmp_path / "ct.pack"),
+        "-o",
+        str(tmp_path / "a.md"),
+    ]
+    monkeypatch.setattr("sys.argv", words)
+    ablations.main()
+    table = (tmp_path / "a.md").read_text()
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert rows == ["ablation", "base", "bias-loss", "ddpm"]
+    assert capsys.readouterr().out.count("step 4, gain") == 3
+    ablations.main()
+    assert (tmp_path / "a.md").read_text() == table
+    assert "step 4, gain" not in capsys.readouterr().out
