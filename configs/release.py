@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--card", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--which", choices=["best", "last"], default="last")
+    parser.add_argument("--which", choices=["best", "last", "average"], default="last")
     parser.add_argument("--version", default="0.1")
     parser.add_argument("--runs", help="folder of runs, if not that of the configuration")
     parser.add_argument("--cache", help="folder of the noise cache, if not that of the configuration")

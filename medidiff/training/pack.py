@@ -7,6 +7,7 @@ volumes in steps of a thousandth of the foreground p99.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -120,7 +121,7 @@ def _items(config: TrainConfig, role: str) -> Iterator[Arrays]:
                     "slices": quanta,
                     "spacing": np.array(spacing),
                     "sigma": np.array(sigma),
-                    "label": np.array(scan.label),
+                    "label": np.array(_pseudonym(scan.label)),
                 }
         return
     from medidiff.training.ct_source import cached_references
@@ -133,6 +134,11 @@ def _items(config: TrainConfig, role: str) -> Iterator[Arrays]:
         for turn in _shuffled(turns, k):
             if k < len(turn):
                 yield _encoded(turn[k])
+
+
+def _pseudonym(label: str) -> str:
+    """A scan's label is a path, and folders are often named after patients."""
+    return hashlib.sha256(label.encode()).hexdigest()[:12]
 
 
 def _shuffled(things: Sequence[Any], seed: int = 0) -> list[Any]:
@@ -158,7 +164,7 @@ def _encoded(reference: Reference) -> Arrays:
         "electronic_ratio": np.array(item.electronic_ratio),
         "pixel_mm": np.array(item.pixel_mm),
         "clean": np.array(item.clean),
-        "scan": np.array(item.scan),
+        "scan": np.array(_pseudonym(item.scan)),
         "sigma": np.array(reference.sigma),
         "own": reference.own.astype(np.float32),
     }

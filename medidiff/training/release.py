@@ -20,7 +20,7 @@ from medidiff.training.calibration import UncertaintyTable
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
 
-FILES = {"best": "best.npz", "last": checkpoints.FILE}
+FILES = {"best": "best.npz", "last": checkpoints.FILE, "average": checkpoints.AVERAGE}
 
 ZERO_FILL = (1.0, 2.0)
 """Interpolation factors that the MR simulator draws."""
@@ -29,7 +29,7 @@ ZERO_FILL = (1.0, 2.0)
 def release(
     config: TrainConfig,
     folder: Path,
-    which: Literal["best", "last"] = "best",
+    which: Literal["best", "last", "average"] = "best",
     *,
     out: Path,
     card: str,
@@ -47,7 +47,7 @@ def release(
     Args:
         config: the run.
         folder: of its checkpoints.
-        which: the best validated checkpoint, or the last.
+        which: the best validated checkpoint, the last, or what is left of the last in half precision.
         out: folder of the bundle.
         card: model card, Markdown.
         trained: ranges, see `trained_ranges`.
@@ -111,7 +111,7 @@ def averaged_weights(config: TrainConfig, saved: Checkpoint) -> dict[str, NDArra
         raise UsageError("The checkpoint is of another run: its process differs", received=process)
     model = build(config.network)
     for variable, value in zip(model.trainable_variables, saved.average, strict=True):
-        variable.assign(value)
+        variable.assign(np.asarray(value, np.float32))
     return weights_of(model)
 
 

@@ -135,7 +135,9 @@ class Trainer:
                         self._validate()
                         clock = time.monotonic()
                     if self.step % config.checkpoint_every == 0 or self.step == last or stopped():
-                        checkpoints.save(self.folder, self._checkpoint())
+                        saved = self._checkpoint()
+                        checkpoints.save(self.folder, saved)
+                        checkpoints.save(self.folder, checkpoints.slim(saved), checkpoints.AVERAGE)
                     if stopped():
                         raise CancelledError(
                             f"Stopped after step {self.step}", where=self.folder, hint="Go on with --resume."

@@ -153,7 +153,8 @@ def test_batches_come_from_the_pack(
     assert len(found.stacks) == 3
     whole = found.stacks[0]
     np.testing.assert_allclose(whole.slices, np.maximum(signal[8:32], 0), atol=0.0006)
-    assert (whole.sigma, whole.label, whole.pixel_mm) == (0.01, "one", 1.0)
+    assert (whole.sigma, whole.pixel_mm) == (0.01, 1.0)
+    assert whole.label != "one"  # paths may name patients
     first, second = islice(device_batches(config, 0), 2)
     assert first.planes.shape == (8, 16, 16, 4)
     assert all(np.isfinite(np.asarray(a)).all() for a in first.arrays())

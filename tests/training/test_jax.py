@@ -26,7 +26,10 @@ pytestmark = [
 
 BLOCKED = """
 import sys
-for name in ("tensorflow", "tensorboard", "openvino", "astra", "onnx"):
+for name in (
+    "tensorflow", "tensorboard", "openvino", "astra", "onnx", "pydicom", "nibabel", "SimpleITK", "pylibjpeg",
+    "skimage",
+):
     sys.modules[name] = None
 """
 """A machine with JAX alone."""
@@ -140,13 +143,19 @@ def test_a_machine_with_jax_and_a_pack_alone_trains(tmp_path: Path) -> None:
     assert [h["step"] for h in saved.history] == [4, 6]
     assert all(np.isfinite(w).all() for w in saved.weights)
     assert all(w.dtype == np.float32 for w in saved.weights)
-    # The weights become a bundle as those of any run.
+    small = checkpoint.load(tmp_path / "runs" / "packed", checkpoint.AVERAGE)
+    assert small.step == 6
+    assert not small.weights
+    assert not small.optimiser
+    # The weights become a bundle as those of any run, also those of the small file.
     pytest.importorskip("onnx", reason="onnx is not installed")
     from medidiff.models.export import weight_shapes
     from medidiff.training.release import averaged_weights
 
     weights = averaged_weights(load(tmp_path / "run.toml"), saved)
     assert {k: v.shape for k, v in weights.items()} == weight_shapes(load(tmp_path / "run.toml").network)
+    for path, rounded in averaged_weights(load(tmp_path / "run.toml"), small).items():
+        np.testing.assert_array_equal(rounded, weights[path].astype(np.float16))
 
 
 def test_samples_on_the_device_need_jax(tmp_path: Path) -> None:
