@@ -230,6 +230,7 @@ def _derivation(
         tier=settings.tier,
         steps=settings.evaluations,
         samples=settings.draws,
+        coils=settings.coils,
         seed=settings.seed,
         sigma_text=result.sigma_text,
         sigma_setting=_sigma_setting(settings),

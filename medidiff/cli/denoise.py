@@ -121,6 +121,7 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
             samples=options["samples"],
             strength=options["strength"],
             sigma=None if is_map else sigma,
+            coils=options["coils"],
             seed=options["seed"],
             uncertainty=options["save_uncertainty"],
             tile=options["tile"],

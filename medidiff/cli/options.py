@@ -233,6 +233,10 @@ sampler_options = _combine(
         "--sigma", type=SigmaType(), default=None, show_default="auto", metavar="auto|VALUE|MAP",
         help="Noise SD in the scan's own unit (CT: HU), a map of it, or auto to estimate it.",
     ),
+    click.option(
+        "--coils", type=click.IntRange(1), default=1,
+        help="MR: channels of a root-sum-of-squares image, whose noise floor is higher than the Rician one.",
+    ),
     click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all random numbers."),
     click.option(
         "--guidance", type=click.FloatRange(0.0, 1.0), default=None, metavar="G",

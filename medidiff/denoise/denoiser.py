@@ -9,7 +9,7 @@ from medidiff.denoise.result import Result
 from medidiff.denoise.run import Progress, Run
 from medidiff.denoise.settings import Settings
 from medidiff.engines.base import Engine
-from medidiff.errors import ModelError
+from medidiff.errors import ModelError, UsageError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import Volume
 
@@ -46,7 +46,8 @@ class Denoiser:
 
         Raises:
             ModelError: the model is for another modality.
-            UsageError: guidance for a model that has used the scan already.
+            UsageError: guidance for a model that has used the scan already, or several coils for a scan that
+                is no MR.
             NoiseLevelError: the noise level cannot be estimated.
             CancelledError: `cancelled` said so.
         """
@@ -59,6 +60,10 @@ class Denoiser:
                 hint="Choose another model.",
             )
         gain_of(self.bundle, settings.guidance)
+        if settings.coils > 1 and self.bundle.modality != "mr":
+            raise UsageError(
+                "Only MR images have coils", received=f"{settings.coils} coils", hint="Leave out --coils."
+            )
         if settings.strength == 0.0:
             if progress:
                 progress(len(volume.array), len(volume.array))

@@ -33,6 +33,8 @@ class Settings:
         uncertainty: also return the per-voxel SD.
         tier: ``"fast"`` looks at a slice once, ``"best"`` at eight views of it and takes the mean: a little
             better, eight times slower.
+        coils: MR: number of channels whose root sum of squares the scan is; its noise floor beyond the
+            Rician one is taken out of the answer. 1 for Rician images and for CT.
         tile: largest height and width processed at once, in pixels; tiles overlap by the network's reach,
             so that the result does not depend on it.
         guidance: gain of data consistency, 0 to 1, for models whose network never sees the scan; None for
@@ -47,6 +49,7 @@ class Settings:
     seed: int = 0
     uncertainty: bool = False
     tier: str = "fast"
+    coils: int = 1
     tile: int = 1024
     guidance: float | None = None
 
@@ -71,6 +74,8 @@ class Settings:
             raise UsageError("The guidance must lie between 0 and 1", received=self.guidance)
         if self.seed < 0:
             raise UsageError("The seed must be 0 or more", received=self.seed)
+        if self.coils < 1:
+            raise UsageError("The number of coils must be at least 1", received=self.coils)
         if self.tile < 64:
             raise UsageError("A tile must have at least 64 pixels", received=self.tile)
         if isinstance(self.sigma, np.ndarray):

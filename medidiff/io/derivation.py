@@ -28,6 +28,7 @@ class Derivation:
         tier: ``"fast"``, or ``"best"`` for the mean over eight views of each slice.
         steps: network evaluations per slice and sample.
         samples: posterior samples.
+        coils: MR: channels of a root-sum-of-squares image, 1 for Rician noise.
         seed: seed of the random generator.
         sigma_text: the noise level that was used, for people, such as ``"23.4 HU (auto)"``; a finding, not a
             setting, and so no part of the fingerprint.
@@ -49,6 +50,7 @@ class Derivation:
     tier: str = "fast"
     steps: int = 1
     samples: int = 1
+    coils: int = 1
     seed: int = 0
     sigma_text: str = "auto"
     sigma_setting: str = "auto"
@@ -75,6 +77,7 @@ class Derivation:
                 f"strength {self.strength:g}", f"noise level {self.sigma_text}",
             ]  # fmt: skip
         words += [f"guidance {self.guidance:g}"] if self.guidance else []
+        words += [f"coils {self.coils}"] if self.coils > 1 else []
         words += [f"seed {self.seed}"]
         words += [f"intensity window {self.window}"] if self.window else []
         words += [f"engine {self.engine}"] if self.engine else []

@@ -170,6 +170,20 @@ def rician_mean(signal: ArrayLike, sigma: float) -> NDArray[np.float64]:
     return np.asarray(sigma * np.sqrt(np.pi / 2) * laguerre)
 
 
+def beyond_rician(sigma: ArrayLike, coils: int) -> NDArray[np.float32]:
+    """2 (L - 1) sigma^2: what the floor of a root sum of squares of L channels has beyond Rician noise.
+
+    E[m^2] = A^2 + 2 L sigma^2. Of a noncentral chi image with signal A, the image with Rician noise that is
+    nearest (equal second moment, and equal SD well above the floor) has the signal
+    sqrt(A^2 + 2 (L - 1) sigma^2).
+
+    Args:
+        sigma: noise SD per channel, a number or a map.
+        coils: L; 1 is Rician noise and gives 0.
+    """
+    return np.asarray(2 * (coils - 1) * np.asarray(sigma, np.float32) ** 2, np.float32)
+
+
 def koay_xi(theta: ArrayLike) -> NDArray[np.float64]:
     """Var[m] / sigma^2 of a Rician magnitude at SNR theta = A / sigma (Koay and Basser 2006, eq. 11).
 

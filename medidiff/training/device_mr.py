@@ -108,8 +108,11 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     noisy, target, relative, coils, texture = _acquired(
         clean, jnp.stack([extra, inserted, extra]), size, noise_key
     )
+    # As `medidiff.noise.mr.beyond_rician`: what only the number of coils would tell stays in the truth.
+    truth = jnp.sqrt(target[1] ** 2 + 2.0 * (coils - 1.0) * (inserted * relative) ** 2)
     inside = _smooth(clean[1:2])[0] > BACKGROUND
-    noisy = jnp.where((random.uniform(mask_key) < 0.15) & ~inside, 0.0, noisy)
+    masked = (random.uniform(mask_key) < 0.15) & ~inside
+    noisy, truth = jnp.where(masked, 0.0, noisy), jnp.where(masked, 0.0, truth)
     return Fields(
         planes=jnp.stack(
             [
@@ -117,9 +120,9 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
                 noisy[0],
                 noisy[2],
                 relative,
-                target[1],
+                truth,
                 jnp.zeros_like(relative),
-                1.0 / (coils * jnp.maximum(relative, 0.1) ** 2),
+                1.0 / jnp.maximum(relative, 0.1) ** 2,
             ]
         ),
         places=bank.places[index, binned.astype(jnp.int32)],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from medidiff.intensity import Intensity
 from medidiff.noise import mr
+from medidiff.noise.mr import beyond_rician
 from medidiff.training.config import TrainConfig
 from medidiff.training.patches import SimulatedSlice
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
@@ -134,24 +135,28 @@ def simulate_slice(
         noisy[0], noisy[2] = neighbours
     inside = foreground(clean[1])
     relative = sigma_map[1] / np.float32(params.sigma)
+    # Nobody can tell from a picture how many coils made its floor: m^2 = A^2 + 2 L sigma^2. What every
+    # magnitude image has is one coil's part of it; the rest stays in the truth (see `beyond_rician`).
+    truth = np.sqrt(target[1] ** 2 + beyond_rician(sigma_map[1], params.coils))
     if rng.random() < 0.15:
-        noisy = noisy * inside  # background masked to zero, as skull-stripped or defaced scans come
+        # Background masked to zero, as skull-stripped or defaced scans come.
+        noisy, truth = noisy * inside, truth * inside
     return SimulatedSlice(
         state=noisy[1],
         previous=noisy[0],
         following=noisy[2],
-        target=target[1],
+        target=truth,
         sigma=sigma,
         neighbour_sigma=neighbour_sigma,
         relative_sd=relative,
         excess=np.zeros_like(noisy[1]),
-        # In units of the local noise power, 2 L sigma^2: else a few noisy places would be all of the loss.
-        weight=1.0 / (params.coils * np.maximum(relative, 0.1) ** 2),
+        # In units of the local noise power: else a few noisy places would be all of the loss.
+        weight=1.0 / np.maximum(relative, 0.1) ** 2,
         worth=inside,
         texture=float(np.sqrt(params.zero_fill[0] * params.zero_fill[1])),
         pixel_mm=pixel_mm,
         modality="mr",
-        reference=target,
+        reference=np.stack([target[0], truth, target[2]]),
         reference_sigma=sigma_f,
     )
 

@@ -17,7 +17,10 @@ SIGMA_JITTER = 0.15
 """The network is told sigma exp(e), e up to this much either way: real noise levels are estimates."""
 
 DROP_NEIGHBOUR = 0.3
-DROP_MAP = 0.1
+DROP_MAP = 0.5
+"""Users seldom have a map of the local noise level: half of the samples come without, and the network learns
+to see it in the image itself."""
+
 DROP_TEXTURE = 0.3
 
 

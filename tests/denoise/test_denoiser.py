@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import SIGMA, Averaging, PixelWiener, bundle, c_out, c_skip, ct_volume, hu, z
+from fakes import SIGMA, SIGMA_DATA, Averaging, PixelWiener, bundle, c_out, c_skip, ct_volume, hu, z
 from networks import TINY, tiny_bundle
 from scipy import ndimage
 
@@ -14,6 +14,7 @@ from medidiff.denoise import MODES, Denoiser, Settings
 from medidiff.diffusion import schedules
 from medidiff.engines import EngineSettings
 from medidiff.errors import CancelledError, ModelError, NoiseLevelError, UsageError
+from medidiff.intensity import Intensity
 from medidiff.models.bundle import Trained
 from medidiff.models.conditioning import Condition, vector
 from medidiff.noise.estimate import estimate
@@ -401,3 +402,40 @@ def test_a_very_noisy_scan_does_not_swallow_its_padding() -> None:
     volume = ct_volume()
     volume.array[0, 10, 10] = -2000.0
     assert run(volume, sigma=250.0).volume.array[0, 10, 10] == -2000.0
+
+
+def test_the_floor_of_several_coils_is_taken_out() -> None:
+    """E[m^2] = A^2 + 2 L sigma^2: what is left of a flat field after L coils is A again."""
+    signal, sigma, coils = 300.0, 40.0, 8
+    rng = np.random.default_rng(0)
+    channels = rng.standard_normal((2 * coils, 2, 96, 96)) * sigma
+    channels[0] += signal
+    magnitude = np.sqrt((channels**2).sum(0)).astype(np.float32)
+    volume = Volume(magnitude, np.diag([1.0, 1.0, 3.0, 1.0]), "MR", "a.u.")
+
+    class Flat(PixelWiener):
+        """The network's ideal answer to flat magnitudes: their mean without one coil's floor."""
+
+        def __call__(self, planes: np.ndarray, condition: np.ndarray) -> np.ndarray:
+            out = super().__call__(planes, condition)
+            scale = Intensity.for_volume("mr", volume).scale
+            t = sigma / scale
+            x = planes[:, 0] * np.hypot(t, SIGMA_DATA)
+            D = np.sqrt((x**2).mean() - 2 * t**2)
+            out[:, 0] = (D - c_skip(t) * x) / c_out(t)
+            return out
+
+    def level(coils: int) -> float:
+        settings = Settings(sigma=sigma, coils=coils)
+        result = Denoiser(bundle("mr", sigma_data=SIGMA_DATA), Flat()).run(volume, settings)
+        return float(result.volume.array.mean())
+
+    assert level(1) == pytest.approx(np.hypot(signal, np.sqrt(2 * (coils - 1)) * sigma), rel=0.01)
+    assert level(coils) == pytest.approx(signal, rel=0.01)
+
+
+def test_only_mr_has_coils() -> None:
+    with pytest.raises(UsageError, match="coils"):
+        Denoiser(bundle(), PixelWiener()).run(ct_volume((1, 48, 56)), Settings(sigma=50.0, coils=4))
+    with pytest.raises(UsageError, match="coils"):
+        Settings(coils=0)

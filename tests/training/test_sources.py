@@ -156,6 +156,18 @@ def test_mr_slices_tell_the_total_noise() -> None:
     assert 0.1 < np.mean(np.array(ratios) > 1.001) < 0.5
 
 
+def test_the_truth_keeps_what_only_the_number_of_coils_would_tell() -> None:
+    """E[m^2] = truth^2 + 2 sigma^2 whatever the number of coils: one rule for the network to learn."""
+    rng = np.random.default_rng(5)
+    for coils in (1, 4, 16):
+        clean = np.full((3, 128, 128), 0.3, np.float32)
+        slices = [simulate_slice(clean, 0.0, mr.MRNoise(0.05, coils=coils), 1.0, rng) for _ in range(6)]
+        for s in [s for s in slices if s.state.all()]:  # not the background-masked kind
+            floor = float((s.state.astype(np.float64) ** 2).mean()) - 2 * 0.05**2
+            assert floor == pytest.approx(float((s.target.astype(np.float64) ** 2).mean()), rel=0.02)
+        assert s.target.max() == pytest.approx(np.sqrt(0.3**2 + 2 * (coils - 1) * 0.05**2), rel=1e-4)
+
+
 @pytest.mark.parametrize("target_noise", [0.0, 0.1])
 def test_validator_measures_the_gain_over_the_truth(tmp_path: Path, target_noise: float) -> None:
     """D with half of the noise left gains 6.02 dB, also where the target is itself noisy and says so."""
