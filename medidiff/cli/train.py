@@ -21,7 +21,8 @@ from medidiff.cli.options import INPUT, HelpfulCommand, progress_option, talk_op
     help="Start from the weights of this model, to go on with it or to adapt it to your own scans.",
 )  # fmt: skip
 @click.option(
-    "--pack", "pack_file", type=click.Path(path_type=Path), default=None, show_default="train", metavar="FILE",
+    "--pack", "pack_file", type=click.Path(path_type=Path), default=None, show_default="train",
+    metavar="FILE",
     help="Do not train: write what the run needs of its scans to FILE, for [data] pack on another machine.",
 )  # fmt: skip
 @click.option(
