@@ -21,6 +21,7 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.engines import EngineSettings, create
 from medidiff.errors import EngineError
 from medidiff.models import Bundle, save
+from medidiff.models.export import STORAGES
 from medidiff.training.calibration import calibrate
 from medidiff.training.config import load
 from medidiff.training.release import pixel_sizes, release, trained_ranges
@@ -76,10 +77,11 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--card", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--which", choices=["best", "last"], default="last")
+    parser.add_argument("--which", choices=["best", "last", "average"], default="last")
     parser.add_argument("--version", default="0.1")
     parser.add_argument("--runs", help="folder of runs, if not that of the configuration")
     parser.add_argument("--cache", help="folder of the noise cache, if not that of the configuration")
+    parser.add_argument("--weights", choices=STORAGES, default="float32", help="how they lie in the file")
     options = parser.parse_args()
     config = load(options.config)
     if options.cache:
@@ -95,6 +97,7 @@ def main() -> None:
         version=options.version,
         licence="Apache-2.0",
         attribution=re.findall(r"^\* (.+)$", card, re.MULTILINE),
+        storage=options.weights,
         overwrite=True,
     )
     samples = Validator.make(config).samples

@@ -16,7 +16,8 @@ from medidiff.io.dicom.sop_classes import CLASSIC, ENHANCED, NO_PICTURE
 ROOT = Path(__file__).resolve().parents[1]
 STATEMENT = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 MANUALS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/guide.md")}
-PAGES = {**MANUALS, "docs/conformance.md": STATEMENT}
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+PAGES = {**MANUALS, "docs/conformance.md": STATEMENT, "docs/training.md": TRAINING}
 
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")

@@ -158,6 +158,7 @@ class Account:
                 "steps": settings.evaluations,
                 "samples": settings.draws,
                 "strength": settings.strength,
+                "guidance": settings.guidance,
                 "sigma": sigma_map or settings.sigma or "auto",
                 "coils": settings.coils,
                 "seed": settings.seed,

@@ -12,6 +12,7 @@ from medidiff.batch.pool import Pool
 from medidiff.batch.request import Request, check_folder
 from medidiff.batch.roi import bounds_of
 from medidiff.batch.skips import nothing_found
+from medidiff.denoise.consistency import gain_of
 from medidiff.errors import MedidiffError, OutputError, RefusedError, UsageError
 from medidiff.io import (
     Discovery,
@@ -103,7 +104,8 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
         progress: called with files looked at and files in all.
 
     Raises:
-        UsageError: the output or noise map cannot be meant, or model and modality contradict each other.
+        UsageError: the output or noise map cannot be meant, model and modality contradict each other, or
+            the model cannot take the guidance.
         OutputError: the output folder cannot be written.
         ModelError: a model is unknown or damaged.
         NoImageError: nothing under the paths is an image.
@@ -239,6 +241,7 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
             )  # fmt: skip
         if name is not None:
             modality = suits(item, modality, name, pool)
+            gain_of(pool.bundle(name), request.settings.guidance)
         if not keeps_format(item, request.format):
             check_exportable(item, request.format)
         if request.roi is not None:

@@ -19,6 +19,7 @@ from medidiff.batch.pool import Pool
 from medidiff.batch.request import Bounds, Request
 from medidiff.batch.roi import bounds_of
 from medidiff.denoise import Denoiser, Result, Settings
+from medidiff.denoise.consistency import gain_of
 from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError, UsageError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.io import Derivation, Reason, SeriesItem, open_output, read
@@ -237,6 +238,7 @@ def _derivation(
         sigma_text=result.sigma_text,
         sigma_setting=_sigma_setting(settings),
         strength=settings.strength,
+        guidance=gain_of(bundle, settings.guidance),
         window="-1024 to 3071 HU" if bundle.modality == "ct" else "0 to 4 x foreground p99",
         engine=f"{engine.name} {engine.precision}",
         context=result.context,

@@ -154,6 +154,7 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
             seed=options["seed"],
             uncertainty=options["save_uncertainty"],
             tile=options["tile"],
+            guidance=options["guidance"],
         ),
         sigma_map=sigma if is_map else None,
         save_residual=options["save_residual"],

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medidiff.cli.options import EPILOG, SETTINGS, HelpfulCommand, json_flag, talk_options
+from medidiff.cli.options import EPILOG, SETTINGS, HelpfulCommand, SizeType, json_flag, talk_options
 
 if TYPE_CHECKING:
     from medidiff.models.bundle import Bundle
 
-FORMATS = ("onnx", "openvino")
+FORMATS = ("onnx", "openvino", "tflite")
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "tflite": ".tflite"}
 
 
 @click.group(epilog=EPILOG, context_settings=SETTINGS, short_help="List, show, export and verify models.")
@@ -87,27 +88,45 @@ def verify_models(names: tuple[str, ...], quiet: bool, verbose: bool) -> int:
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="onnx", help="Format to write.")
 @click.option(
     "-o", "--output", "path", type=click.Path(path_type=Path), required=True, metavar="PATH",
-    help="File to write: .onnx, or .xml with a .bin beside it.",
+    help="File to write: .onnx, .tflite, or .xml with a .bin beside it.",
+)  # fmt: skip
+@click.option(
+    "--size", type=SizeType(), default=None, show_default="512,512", metavar="H,W",
+    help="Height and width that a tflite file is for; the other formats take any.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @talk_options
-def export(name: str, kind: str, path: Path, overwrite: bool, quiet: bool, verbose: bool) -> int:
-    """Write the network of model NAME as ONNX, or as OpenVINO IR (.xml and .bin, float32)."""
+def export(
+    name: str,
+    kind: str,
+    path: Path,
+    size: tuple[int, int] | None,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Write the network of model NAME as ONNX, OpenVINO IR (.xml and .bin) or TensorFlow Lite, in float32."""
     from medidiff.errors import UsageError
     from medidiff.io.atomic import check_target, staged
     from medidiff.models.store import load
 
     bundle = load(name)
-    wanted = {"onnx": ".onnx", "openvino": ".xml"}[kind]
+    wanted = SUFFIXES[kind]
     if path.suffix.lower() != wanted:
         raise UsageError(f"A file of format {kind} ends in {wanted}", received=path)
-    if kind == "onnx":
+    if size is not None and kind != "tflite":
+        raise UsageError(
+            f"A file of format {kind} takes pictures of any size", received=f"--size {size[0]},{size[1]}",
+            hint="Leave out --size.",
+        )  # fmt: skip
+    check_target(path, overwrite=overwrite, inputs=())
+    if kind != "openvino":
+        data = bundle.network if kind == "onnx" else _tflite(bundle, size)
         with staged(path, folder=False, overwrite=overwrite, inputs=()) as new:
-            new.write_bytes(bundle.network)
+            new.write_bytes(data)
         click.echo(str(path))
         return 0
     weights = path.with_suffix(".bin")
-    check_target(path, overwrite=overwrite, inputs=())
     options: dict[str, Any] = {"folder": False, "overwrite": overwrite, "inputs": ()}
     with staged(weights, extension=".bin", **options) as beside:
         with staged(path, extension=".xml", **options) as new:
@@ -116,6 +135,12 @@ def export(name: str, kind: str, path: Path, overwrite: bool, quiet: bool, verbo
     click.echo(str(path))
     click.echo(str(weights))
     return 0
+
+
+def _tflite(bundle: Bundle, size: tuple[int, int] | None) -> bytes:
+    from medidiff.models.tflite import SIZE, to_tflite
+
+    return to_tflite(bundle.config, bundle.network, size or SIZE)
 
 
 def _save_ir(bundle: Bundle, path: Path) -> None:

@@ -135,6 +135,21 @@ class RoiType(click.ParamType):  # type: ignore[type-arg]
         return tuple(int(part) for part in parts)
 
 
+class SizeType(click.ParamType):  # type: ignore[type-arg]
+    """Height and width in pixels: ``512,512``."""
+
+    name = "H,W"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """``(height, width)``."""
+        if not isinstance(value, str):
+            return value
+        parts = value.replace(" ", "").split(",")
+        if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"A size is height and width in pixels, as 512,512. Received: {value}.", param, ctx)
+        return int(parts[0]), int(parts[1])
+
+
 class TestType(click.ParamType):  # type: ignore[type-arg]
     """A scan to judge, with a name for tables: ``NAME=PATH``, or the path alone."""
 
@@ -242,6 +257,12 @@ sampler_options = _combine(
         help="MR: channels of a root-sum-of-squares image, whose noise floor is higher than the Rician one.",
     ),
     click.option("--seed", type=click.IntRange(0), default=0, help="Seed of all random numbers."),
+    click.option(
+        "--guidance", type=click.FloatRange(0.0, 1.0), default=None, metavar="G",
+        show_default="1 for a model that never sees the scan, none for all others",
+        help="Data consistency: pull each estimate towards the scan. Refused for models that use the scan, "
+        "as the shipped ones do: it would count twice.",
+    ),
 )  # fmt: skip
 
 machine_options = _combine(

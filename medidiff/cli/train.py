@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -19,10 +20,29 @@ from medidiff.cli.options import INPUT, HelpfulCommand, progress_option, talk_op
     "--from", "start", default=None, show_default="random weights", metavar="ct|mr|PATH",
     help="Start from the weights of this model, to go on with it or to adapt it to your own scans.",
 )  # fmt: skip
+@click.option(
+    "--pack", "pack_file", type=click.Path(path_type=Path), default=None, show_default="train",
+    metavar="FILE",
+    help="Do not train: write what the run needs of its scans to FILE, for [data] pack on another machine.",
+)  # fmt: skip
+@click.option(
+    "--pack-size",
+    type=click.FloatRange(min=1.0),
+    default=60.0,
+    metavar="MB",
+    help="Largest size of the pack.",
+)
 @progress_option
 @talk_options
 def command(
-    config_file: Path, resume: bool, start: str | None, progress: str, quiet: bool, verbose: bool
+    config_file: Path,
+    resume: bool,
+    start: str | None,
+    pack_file: Path | None,
+    pack_size: float,
+    progress: str,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
     """Train a model as CONFIG.toml says; see configs/ for the released recipes.
 
@@ -33,26 +53,28 @@ def command(
     medidiff train configs/ct.toml
     medidiff train configs/ct.toml --resume
     medidiff train my_scanner.toml --from ct
+    medidiff train configs/ct.toml --pack ct.pack
     """
     from medidiff import models
     from medidiff.cli.progress import choose, counter, emit, made
-    from medidiff.errors import EngineError
     from medidiff.training.config import load
 
     config = load(config_file)
     bundle = None if start is None else models.load(start)
-    if find_spec("tensorflow") is None:
-        raise EngineError(
-            "Training needs TensorFlow, which is not installed", hint="Run: pip install 'medidiff[train]'"
-        )
-    if config.modality == "ct":
+    if pack_file is None:
+        _check_backend()
+    if config.modality == "ct" and not config.data.pack:
         from medidiff.training.ct_cache import prepare
 
         for role in ("train", "val"):
             with counter(progress, f"noise bases of the {role} slices", None, quiet=quiet) as step:
                 prepare(config, role, partial(_forward, step))
-    import os
+    if pack_file is not None:
+        from medidiff.training import pack
 
+        lined = None if quiet else partial(click.echo, err=True)
+        click.echo(str(pack.write(pack_file, config, pack_size, lined)))
+        return 0
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from medidiff.training.trainer import Trainer
 
@@ -71,6 +93,21 @@ def command(
         click.echo(f"medidiff: finished; {_line(final, total)}", err=True)
     made(progress, trainer.folder)
     return 0
+
+
+def _check_backend() -> None:
+    """Refuses to begin without the library that the backend of Keras needs."""
+    from medidiff.errors import EngineError
+
+    jax = os.environ.get("KERAS_BACKEND") == "jax"
+    if jax and (find_spec("jax") is None or find_spec("keras") is None):
+        raise EngineError("KERAS_BACKEND is jax, and JAX or Keras is not installed",
+                          hint="Run: pip install jax keras, or unset KERAS_BACKEND.")  # fmt: skip
+    if not jax and find_spec("tensorflow") is None:
+        raise EngineError(
+            "Training needs TensorFlow, which is not installed",
+            hint="Run: pip install 'medidiff[train]', or set KERAS_BACKEND=jax where there is JAX.",
+        )
 
 
 def _forward(step: Callable[[int, int], None], done: int) -> None:

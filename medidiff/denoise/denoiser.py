@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from medidiff.denoise.consistency import gain_of
 from medidiff.denoise.result import Result
 from medidiff.denoise.run import Progress, Run
 from medidiff.denoise.settings import Settings
@@ -45,7 +46,8 @@ class Denoiser:
 
         Raises:
             ModelError: the model is for another modality.
-            UsageError: several coils, and the scan is no MR.
+            UsageError: guidance for a model that has used the scan already, or several coils for a scan that
+                is no MR.
             NoiseLevelError: the noise level cannot be estimated.
             CancelledError: `cancelled` said so.
         """
@@ -57,6 +59,7 @@ class Denoiser:
                 received=f"a {volume.modality} scan",
                 hint="Choose another model.",
             )
+        gain_of(self.bundle, settings.guidance)
         if settings.coils > 1 and self.bundle.modality != "mr":
             raise UsageError(
                 "Only MR images have coils", received=f"{settings.coils} coils", hint="Leave out --coils."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff.denoise.consistency import Consistency, gain_of
 from medidiff.denoise.context import independent_step, neighbours
+from medidiff.denoise.familiar import outside, untouched
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.orientations import averaged
 from medidiff.denoise.result import Result
@@ -16,12 +19,13 @@ from medidiff.denoise.texture import noise_source, residual_spectrum
 from medidiff.denoise.tiles import run_tiled
 from medidiff.diffusion import samplers, schedules
 from medidiff.diffusion.precondition import Precondition
-from medidiff.diffusion.process import Matched
+from medidiff.diffusion.process import Process
 from medidiff.engines.base import Engine
 from medidiff.errors import CancelledError, Note
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
-from medidiff.models.conditioning import Condition, vector
+from medidiff.models.conditioning import SCAN_WIDTH, Condition, vector
+from medidiff.models.processes import MATCHED, PROCESSES, make
 from medidiff.noise.mr import beyond_rician
 from medidiff.noise.spectrum import Spectrum
 from medidiff.volume import BoolArray, FloatArray, Volume
@@ -63,8 +67,10 @@ class Run:
         self.step = independent_step(volume.array, volume.padding) if ct else 1
         self.spent = 0
         self.spectrum: Spectrum | None = None
-        if settings.mode == "sample":
+        if settings.mode == "sample" and bundle.process == MATCHED:
             self.spectrum = self._texture()
+        gain = gain_of(bundle, settings.guidance)
+        self.consistency = self._consistency(gain) if gain else None
 
     def all(self, progress: Progress | None) -> Result:
         """Every slice."""
@@ -97,14 +103,18 @@ class Run:
         settings = self.settings
         y = self.intensity.to_model(self.volume.array[k])
         sigma = self._sigma(k)
-        process = Matched(sigma, self._relative(k))
+        process = make(self.bundle.process, sigma, self._relative(k))
         denoised = self._network(k, sigma)
+        if self.consistency is not None:
+            padding = None if self.volume.padding is None else self.volume.padding[k]
+            denoised = self.consistency.around(denoised, y, process, sigma, padding)
+        rng = np.random.default_rng([settings.seed, k, 0])
         if settings.mode == "mean":
-            found = samplers.mean(denoised, y, process)
+            found = samplers.mean(denoised, y, process, rng=rng)
             image, variance = found.image, found.variance
             self.spent = max(self.spent, found.evaluations)
         elif settings.mode == "natural":
-            found = samplers.natural(denoised, y, process, self._levels("quad", sigma))
+            found = samplers.natural(denoised, y, process, self._levels("quad", sigma), rng=rng)
             image, variance = self._calm(found.image, found.mean, sigma), found.variance
             self.spent = max(self.spent, found.evaluations)
         else:
@@ -119,11 +129,13 @@ class Run:
         return image.astype(np.float32, copy=False), variance
 
     def _draws(
-        self, k: int, y: FloatArray, sigma: float, process: Matched, denoised: samplers.Denoised
+        self, k: int, y: FloatArray, sigma: float, process: Process, denoised: samplers.Denoised
     ) -> tuple[FloatArray, FloatArray | None]:
         """Mean and variance of posterior draws (one draw: the variance head's variance)."""
-        assert self.spectrum is not None
-        source = noise_source(self.spectrum, y.shape, self.volume.pixel_mm)
+        # Without a spectrum the process draws white noise.
+        source = None
+        if self.spectrum is not None:
+            source = noise_source(self.spectrum, y.shape, self.volume.pixel_mm)
         levels = self._levels("geo", sigma)
         total, square = np.zeros(y.shape), np.zeros(y.shape)
         variance: FloatArray | None = None
@@ -145,17 +157,21 @@ class Run:
         """denoised(x, t) of slice k: planes, condition, network, preconditioning."""
         array, pre = self.volume.array, self.precondition
         before, after = neighbours(k, self.step, len(array), self.volume.adjacent)
-        planes = np.zeros((4, *array.shape[1:]), np.float32)
+        kind = PROCESSES[self.bundle.process]
+        planes = np.zeros((kind.planes, *array.shape[1:]), np.float32)
         context = [None if i is None else self.intensity.to_model(array[i]) for i in (before, after)]
         planes[3] = np.log(np.clip(self._relative(k), 0.05, 20.0))
 
-        def denoised(x: FloatArray, t: float) -> tuple[FloatArray, FloatArray]:
+        def denoised(state: Any, t: float) -> tuple[FloatArray, FloatArray]:
             self._check()
+            x, y = state if isinstance(state, tuple) else (state, None)
             c_in = np.float32(pre.c_in(t))
             planes[0] = c_in * x
             for slot, neighbour in zip((1, 2), context, strict=True):
                 if neighbour is not None:
                     planes[slot] = c_in * neighbour
+            if y is not None:
+                planes[4] = np.float32(pre.c_in(t_y)) * y
             condition = vector(
                 Condition(
                     sigma=t,
@@ -165,6 +181,7 @@ class Run:
                     neighbour_ratio=t_y / t,
                     previous=before is not None,
                     following=after is not None,
+                    scan_sigma=t_y if kind.condition == SCAN_WIDTH else None,
                 )
             )[None]
             config = self.bundle.config
@@ -188,7 +205,20 @@ class Run:
             masks.append(inside if self.volume.padding is None else inside & ~self.volume.padding[k])
         return residual_spectrum(residuals, masks, self.volume.pixel_mm, self.bundle.modality)
 
+    def _consistency(self, gain: float) -> Consistency:
+        """The noise spectrum of the scan without a network's help."""
+        count = len(self.volume.array)
+        some = np.unique(np.linspace(0, count - 1, TEXTURE_SLICES + 2).astype(int))
+        slices = [self.intensity.to_model(self.volume.array[k]) for k in some]
+        tissue = [y > TISSUE[self.bundle.modality] for y in slices]
+        return Consistency.of(gain, slices, tissue, self.volume.pixel_mm, self.bundle.modality)
+
     def _levels(self, kind: str, sigma: float) -> schedules.Levels:
+        steps, process = self.settings.evaluations, self.bundle.process
+        if process in ("ddpm", "prior") and steps + 1 == len(schedules.FAST_DDPM):
+            return schedules.FAST_DDPM
+        if process != MATCHED:
+            return schedules.uniform(steps)
         return schedules.grid(kind, self.settings.evaluations, sigma, self.bundle.trained.sigma[0])  # type: ignore[arg-type]
 
     def _sigma(self, k: int) -> float:
@@ -248,23 +278,16 @@ class Run:
         return np.asarray(keep, np.bool_)
 
     def _notes(self) -> tuple[str, ...]:
-        """Where this scan lies outside of what the model was trained on."""
-        trained, scale = self.bundle.trained, self.intensity.scale
-        notes = list(self.noise.notes)
-        unit = self.volume.unit
-        low, high = (s * scale for s in trained.sigma)
-        if not low <= self.noise.sigma <= high:
-            text = f"noise level {self.noise.sigma:.3g} {unit} is outside the trained range "
-            notes.append(Note(f"{text}{low:.3g} to {high:.3g} {unit}", "noise_level"))
-        small, large = trained.pixel_mm
-        if not small <= self.volume.pixel_mm <= large:
-            text = f"pixel size {self.volume.pixel_mm:.3g} mm is outside the trained range "
-            notes.append(Note(f"{text}{small:.3g} to {large:.3g} mm", "spacing"))
-        if self.bundle.modality == "ct" and float(self.volume.array.min()) >= 0.0:
-            text = (
-                "no value is below 0: stored values without their intercept are no HU, which the model is for"
-            )
-            notes.append(Note(text, "units"))
+        """What a user should know: above all where this scan lies outside of what the model has seen."""
+        count = len(self.volume.array)
+        keep = [self._keep(k) for k in range(count)]
+        scale, texture = self.intensity.scale, self.noise.texture
+        levels = [self.noise.of_slice(k) / scale for k in range(count)]
+        notes = [
+            *self.noise.notes,
+            *outside(self.bundle, self.volume, self.noise.sigma, levels, scale, texture),
+        ]
+        notes += untouched(self.volume, self.intensity, keep)
         if self.step > 1:
             notes.append(Note(f"slices overlap: context is taken {self.step} slices away", "overlap"))
         return tuple(notes)

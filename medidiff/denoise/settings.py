@@ -42,6 +42,8 @@ class Settings:
             the very result of the whole volume, whose noise level and neighbour slices count. None for all.
         tile: largest height and width processed at once, in pixels; tiles overlap by the network's reach,
             so that the result does not depend on it.
+        guidance: gain of data consistency, 0 to 1, for models whose network never sees the scan; None for
+            1 with those, and none with all others.
     """
 
     mode: str = "mean"
@@ -55,6 +57,7 @@ class Settings:
     coils: int = 1
     tile: int = 1024
     roi: Roi | None = None
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -73,6 +76,8 @@ class Settings:
             raise UsageError("Several samples need mode sample", received=self.samples)
         if not 0.0 <= self.strength <= 1.0:
             raise UsageError("The strength must lie between 0 and 1", received=self.strength)
+        if self.guidance is not None and not 0.0 <= self.guidance <= 1.0:
+            raise UsageError("The guidance must lie between 0 and 1", received=self.guidance)
         if self.seed < 0:
             raise UsageError("The seed must be 0 or more", received=self.seed)
         if self.coils < 1:

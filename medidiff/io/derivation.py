@@ -36,6 +36,7 @@ class Derivation:
             setting, and so no part of the fingerprint.
         sigma_setting: the noise level that was asked for: ``"auto"``, a number, or the hash of a map.
         strength: 0 is the input, 1 fully denoised.
+        guidance: gain of data consistency; 0 is none, and then no part of the fingerprint.
         window: the intensity range the model works in, for people.
         engine: inference engine and precision.
         context: how many slices away the neighbours are that the model looked at, 0 for none; a finding.
@@ -57,6 +58,7 @@ class Derivation:
     sigma_text: str = "auto"
     sigma_setting: str = "auto"
     strength: float = 1.0
+    guidance: float = 0.0
     window: str = ""
     engine: str = ""
     context: int = 1
@@ -78,6 +80,7 @@ class Derivation:
                 f"tier {self.tier}", f"steps {self.steps}", f"samples {self.samples}",
                 f"strength {self.strength:g}", f"noise level {self.sigma_text}",
             ]  # fmt: skip
+        words += [f"guidance {self.guidance:g}"] if self.guidance else []
         words += [f"coils {self.coils}"] if self.coils > 1 else []
         words += [f"seed {self.seed}"]
         words += [f"only voxels {self.roi}"] if self.roi else []
@@ -88,7 +91,8 @@ class Derivation:
 
     def settings(self) -> dict[str, Any]:
         """Model and settings as plain values: what was asked for, not what was found."""
-        return {k: v for k, v in asdict(self).items() if k not in FINDINGS and (k != "roi" or v)}
+        unset = [name for name in ("roi", "guidance") if not getattr(self, name)]
+        return {k: v for k, v in asdict(self).items() if k not in FINDINGS and k not in unset}
 
     def as_dict(self) -> dict[str, Any]:
         """All but the time as plain values; the inverse of `from_dict`."""

@@ -13,6 +13,7 @@ import numpy as np
 from medidiff.errors import ModelError
 from medidiff.intensity import KINDS, Intensity
 from medidiff.models.config import UNetConfig
+from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.volume import Volume
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -52,6 +53,8 @@ class Bundle:
         licence: SPDX name of the licence of the weights.
         attribution: credits that must travel with the weights, one a line.
         card: the model card, Markdown.
+        process: forward process that the network was trained for, a key of
+            `medidiff.models.processes.PROCESSES`.
         folder: where the bundle was read from, None if it was not.
     """
 
@@ -67,6 +70,7 @@ class Bundle:
     licence: str = "Apache-2.0"
     attribution: tuple[str, ...] = ()
     card: str = field(default="", repr=False)
+    process: str = MATCHED
     folder: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +80,14 @@ class Bundle:
             raise ModelError("A model is for ct or mr", received=self.modality)
         if not self.sigma_data > 0:
             raise ModelError("sigma_data must be positive", received=self.sigma_data)
+        if self.process not in PROCESSES:
+            raise ModelError(f"The process is one of {', '.join(PROCESSES)}", received=self.process)
+        kind, shape = PROCESSES[self.process], self.config
+        if (shape.planes, shape.condition) != (kind.planes, kind.condition):
+            raise ModelError(
+                f"A network of process {self.process} has {kind.planes} planes and {kind.condition} "
+                "conditions", received=f"{shape.planes} and {shape.condition}",
+            )  # fmt: skip
         if bad := sorted(set(self.precision.values()) - {"float32", "bfloat16"}):
             raise ModelError("A precision is float32 or bfloat16", received=bad[0])
 

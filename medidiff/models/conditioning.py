@@ -17,6 +17,9 @@ FREQUENCIES = 4
 WIDTH = 16
 """Length of the conditioning vector."""
 
+SCAN_WIDTH = WIDTH + 2
+"""Length where the noise SD of the scan is told besides that of the state."""
+
 LN_SIGMA_RANGE = (-7.0, 0.5)
 """Span of ln(s) (s: noise SD in network units) that the Fourier features resolve."""
 
@@ -34,6 +37,8 @@ class Condition:
         neighbour_ratio: noise SD of the neighbour slices over `sigma`, at least 1.
         previous: whether the previous slice is given as context.
         following: whether the next slice is given as context.
+        scan_sigma: noise SD of the scan, network units, for processes whose state has a level of its own;
+            None where the state is a state of the scan.
     """
 
     sigma: float
@@ -43,19 +48,20 @@ class Condition:
     neighbour_ratio: float = 1.0
     previous: bool = False
     following: bool = False
+    scan_sigma: float | None = None
 
 
 def vector(condition: Condition) -> NDArray[np.float32]:
     """Features of one slice.
 
     Returns:
-        float32 ``[WIDTH]``: ln(sigma) position and its Fourier features (Karras et al. 2022 condition
-        on c_noise = ln(sigma)/4, an affine function of the same), noise texture with a known-flag,
-        pixel size, modality, neighbour noise ratio and two neighbour flags.
+        float32 ``[WIDTH]`` (``[SCAN_WIDTH]`` with `scan_sigma`): ln(sigma) position and its Fourier
+        features (Karras et al. 2022 condition on c_noise = ln(sigma)/4, an affine function of the same),
+        noise texture with a known-flag,
+        pixel size, modality, neighbour noise ratio and two neighbour flags; then c_noise itself, which
+        has no upper end, and the position of ln(scan_sigma).
     """
-    low, high = LN_SIGMA_RANGE
-    u = (np.log(max(condition.sigma, 1e-8)) - low) / (high - low)
-    u = float(np.clip(u, 0.0, 1.0))
+    u = _position(condition.sigma)
     k = np.pi * np.arange(1, FREQUENCIES + 1)
     if condition.kernel is None:
         texture, known = 0.0, 0.0
@@ -73,4 +79,12 @@ def vector(condition: Condition) -> NDArray[np.float32]:
         float(condition.previous),
         float(condition.following),
     ]
+    if condition.scan_sigma is not None:
+        rest += [0.25 * float(np.log(condition.sigma)), 2.0 * _position(condition.scan_sigma) - 1.0]
     return np.asarray(np.concatenate([np.cos(k * u), np.sin(k * u), rest]), np.float32)
+
+
+def _position(sigma: float) -> float:
+    """Place of ln(sigma) in `LN_SIGMA_RANGE`, 0 to 1."""
+    low, high = LN_SIGMA_RANGE
+    return float(np.clip((np.log(max(sigma, 1e-8)) - low) / (high - low), 0.0, 1.0))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medidiff.models.conditioning import WIDTH
-
-PLANES = 4
-"""Input planes: c_in x_t, c_in previous, c_in next, ln of the relative local noise SD."""
+from medidiff.models.processes import PLANES
 
 
 @dataclass(frozen=True)
@@ -20,8 +18,8 @@ class UNetConfig:
             the coarsest level has them once.
         unshuffle: factor of the pixel-unshuffle stem.
         embedding: width of the conditioning embedding.
-        planes: input planes.
-        condition: length of the conditioning vector.
+        planes: input planes; the process decides (`medidiff.models.processes`).
+        condition: length of the conditioning vector, likewise.
     """
 
     channels: tuple[int, ...] = (32, 64, 96)

@@ -22,6 +22,9 @@ OPSET = 17
 IR_VERSION = 8
 """ONNX file format that goes with the operator set."""
 
+STORAGES = ("float32", "float16", "int8")
+"""Ways in which weights lie in the file."""
+
 Weights = Mapping[str, NDArray[Any]]
 """Keras variable path to array, in Keras layout (convolution: height, width, in, out)."""
 
@@ -31,14 +34,16 @@ def weights_of(model: Any) -> dict[str, NDArray[np.float32]]:
     return {v.path: np.asarray(v, dtype=np.float32) for v in model.weights}
 
 
-def to_onnx(config: UNetConfig, weights: Weights, *, half: bool = False) -> bytes:
+def to_onnx(config: UNetConfig, weights: Weights, *, storage: str = "float32") -> bytes:
     """Writes the U-Net of `medidiff.models.unet` as ONNX.
 
     Args:
         config: shape of the network.
         weights: as `weights_of` returns them.
-        half: store weights as float16 with a Cast to float32 behind each (half the size, weights rounded
-            to 11 bits); arithmetic stays float32.
+        storage: how weights lie in the file, a member of `STORAGES`; arithmetic stays float32.
+            ``"float16"`` has a Cast behind each (half the size, rounded to 11 bits); ``"int8"`` holds the
+            convolutions as 8-bit integers with a scale for each output channel (a quarter of the size) and
+            the rest as float16: engines that meet an 8-bit dense layer quantise its *inputs* too.
 
     Returns:
         The ONNX file: ``planes [n, 4, h, w]`` and ``condition [n, K]`` to ``output [n, 2, h, w]``, all
@@ -46,10 +51,12 @@ def to_onnx(config: UNetConfig, weights: Weights, *, half: bool = False) -> byte
 
     Raises:
         EngineError: the package `onnx` is not installed.
-        ModelError: `weights` do not belong to a network of this shape.
+        ModelError: `weights` do not belong to a network of this shape, or there is no such storage.
     """
+    if storage not in STORAGES:
+        raise ModelError(f"Weights are stored as {', '.join(STORAGES)}", received=storage)
     onnx = _onnx()
-    graph = _Graph(onnx, weights, half)
+    graph = _Graph(onnx, weights, storage)
     output = _unet(graph, config)
     if left := sorted(set(weights) - graph.used):
         raise ModelError("The weights do not fit the network's shape", received=f"unknown {left[0]}")
@@ -86,12 +93,16 @@ def from_onnx(network: bytes) -> dict[str, NDArray[np.float32]]:
         graph = onnx.load_model_from_string(network).graph
     except Exception as error:  # protobuf raises its own DecodeError, a class without a public home
         raise ModelError("The network is not a readable ONNX file", hint=f"({error})") from error
+    arrays = {t.name: onnx.numpy_helper.to_array(t).astype(np.float32) for t in graph.initializer}
     weights = {}
-    for tensor in graph.initializer:
-        path = tensor.name.removesuffix(".half")
-        if "/" in path:
-            array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
-            weights[path] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    for name, array in arrays.items():
+        path = name.removesuffix(".half").removesuffix(".int8")
+        if "/" not in path or path.endswith(".scale"):
+            continue
+        if name.endswith(".int8"):
+            scale = arrays[f"{path}.scale"]
+            array = array * scale[:, None, None, None]
+        weights[path] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
     return weights
 
 
@@ -167,8 +178,8 @@ def _unet(g: _Graph, config: UNetConfig) -> str:
 class _Graph:
     """Nodes and initialisers under construction; methods return the name of the tensor they add."""
 
-    def __init__(self, onnx: Any, weights: Weights, half: bool) -> None:
-        self.onnx, self.weights, self.half = onnx, weights, half
+    def __init__(self, onnx: Any, weights: Weights, storage: str) -> None:
+        self.onnx, self.weights, self.storage = onnx, weights, storage
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.used: set[str] = set()
@@ -195,7 +206,12 @@ class _Graph:
         self.used.add(path)
         if array.ndim == 4:
             array = np.ascontiguousarray(array.transpose(3, 2, 0, 1))
-        if not self.half:
+        if self.storage == "int8" and array.ndim == 4:
+            integers, scale = quantised(array)
+            stored = self.constant(f"{path}.int8", integers)
+            inputs = [stored, self.constant(f"{path}.scale", scale)]
+            return self.node("DequantizeLinear", inputs, output=path, axis=0)
+        if self.storage == "float32":
             return self.constant(path, array)
         stored = self.constant(f"{path}.half", array.astype(np.float16))
         return self.node("Cast", [stored], output=path, to=self.onnx.TensorProto.FLOAT)
@@ -239,7 +255,7 @@ class _Shapes(_Graph):
     """Walks the network and only notes which weights it asks for."""
 
     def __init__(self) -> None:
-        super().__init__(None, {}, half=False)
+        super().__init__(None, {}, "float32")
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def node(self, kind: str, inputs: list[str], *, output: str | None = None, **attributes: Any) -> str:
@@ -251,6 +267,13 @@ class _Shapes(_Graph):
     def weight(self, path: str, shape: tuple[int, ...]) -> str:
         self.shapes[path] = shape
         return path
+
+
+def quantised(kernel: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A kernel ``[out, in, h, w]`` as integers from -127 to 127 and the scale of each output channel."""
+    largest = np.abs(kernel).max(axis=(1, 2, 3))
+    scale = np.asarray(np.maximum(largest, 1e-12) / 127.0, np.float32)
+    return np.rint(kernel / scale[:, None, None, None]).astype(np.int8), scale
 
 
 def _check(path: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

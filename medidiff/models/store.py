@@ -21,9 +21,11 @@ import numpy as np
 from medidiff.errors import MedidiffError, ModelError, OutputError
 from medidiff.models.bundle import Bundle, Trained
 from medidiff.models.config import UNetConfig
+from medidiff.models.processes import MATCHED
 
-FORMAT_VERSION = 1
-"""Layout of bundle.json that this version writes, and the newest that it reads."""
+FORMAT_VERSION = 2
+"""The newest layout of bundle.json that this version reads. 2 adds the process; a bundle of the matched
+process is written as 1, which older versions read too."""
 
 MANIFEST, NETWORK, CARD = "bundle.json", "network.onnx", "CARD.md"
 NOTICE = "Research use only. Not a medical device."
@@ -71,6 +73,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Bundle:
             licence=str(manifest["licence"]),
             attribution=tuple(map(str, manifest["attribution"])),
             card=files[CARD].decode("utf-8"),
+            process=str(manifest.get("process", MATCHED)),
             folder=folder,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -93,7 +96,7 @@ def save(bundle: Bundle, folder: str | os.PathLike[str], *, overwrite: bool = Fa
         raise OutputError("The folder exists already", where=target, hint="Use another name or overwrite it.")
     card = bundle.card.encode("utf-8")
     manifest: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if bundle.process == MATCHED else 2,
         "name": bundle.name,
         "version": bundle.version,
         "modality": bundle.modality,
@@ -107,6 +110,8 @@ def save(bundle: Bundle, folder: str | os.PathLike[str], *, overwrite: bool = Fa
         "notice": NOTICE,
         "sha256": {NETWORK: bundle.sha256, CARD: _sha256(card)},
     }
+    if bundle.process != MATCHED:
+        manifest["process"] = bundle.process
     manifest["checksum"] = _checksum(manifest)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

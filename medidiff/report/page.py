@@ -209,6 +209,8 @@ def _settings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         mode += ", mean of eight views"
     if s["samples"] > 1:
         mode += f", mean of {s['samples']} samples"
+    if s.get("guidance"):
+        mode += f", data consistency {s['guidance']:g}"
     sigma = "estimated from the scan" if s["sigma"] == "auto" else f"given: {s['sigma']}"
     return [
         ("Mode", mode),

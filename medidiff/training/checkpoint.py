@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from medidiff.errors import ModelError
 
 FILE = "checkpoint.npz"
+AVERAGE = "average.npz"
+"""What `slim` keeps of the last checkpoint of a run."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ def save(folder: Path, checkpoint: Checkpoint, name: str = FILE) -> Path:
     finally:
         beside.unlink(missing_ok=True)
     return path
+
+
+def slim(checkpoint: Checkpoint) -> Checkpoint:
+    """The averaged weights alone, in half precision: enough to release, too little to go on from."""
+    average = [np.asarray(a, np.float16) for a in checkpoint.average]
+    return replace(checkpoint, weights=[], average=average, optimiser=[])
 
 
 def load(folder: Path, name: str = FILE) -> Checkpoint:

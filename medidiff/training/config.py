@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from medidiff.errors import UsageError
 from medidiff.models.config import UNetConfig
+from medidiff.models.processes import MATCHED, PROCESSES
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class DataConfig:
         slices_per_chunk: simulated slices that are shuffled together.
         max_slices: at most this many slices of one series (evenly spaced).
         views: projection views of the noise bases (CT).
+        noise: ``"matched"``, or ``"white"`` of the same SD (ablation).
+        conditioning: what the network is told about the noise: ``"map"`` (level and relative map),
+            ``"scalar"`` (level alone) or ``"none"`` (ablations).
+        correction: correct noisy targets (science notes, 4.1); else they are taken for the truth. Only with
+            the matched process is there a correction.
+        context: give the network the neighbour slices (2.5D); else it works in 2D.
+        device: make the samples on the accelerator that trains (JAX).
+        pack: file of `medidiff train --pack` to read instead of scans and cache; empty for none.
         insert_share: share of training slices with small faint inserts of known truth (CT).
     """
 
@@ -40,6 +49,12 @@ class DataConfig:
     slices_per_chunk: int = 8
     max_slices: int = 30
     views: int = 288
+    noise: str = "matched"
+    conditioning: str = "map"
+    correction: bool = True
+    context: bool = True
+    device: bool = False
+    pack: str = ""
     insert_share: float = 0.0
 
 
@@ -61,6 +76,8 @@ class OptimiserConfig:
         soft_weight: weight of soft tissue (CT).
         clip: gradients are clipped to this global norm.
         precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+        bias: weight of the penalty on the mean error of each HU bin (science notes, section 4).
+        nps: weight of the penalty on the spectrum of what is removed.
         inverse_variance: samples with noisy targets count as much as they tell, v / (v + excess).
     """
 
@@ -74,6 +91,8 @@ class OptimiserConfig:
     soft_weight: float = 2.0
     clip: float = 1.0
     precision: str = "float32"
+    bias: float = 0.0
+    nps: float = 0.0
     inverse_variance: bool = False
 
 
@@ -89,6 +108,8 @@ class TrainConfig:
         sigma_data: SD of clean patches in network units (Karras et al. 2022, Table 1).
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
+        process: forward process, ``"matched"``, or ``"ddpm"`` (with the scan as a condition), ``"prior"``
+            (DDPM that never sees the scan), ``"bridge"`` or ``"mixing"`` (science notes, 10.1).
         network: shape of the U-Net.
         data: samples.
         optimiser: optimisation.
@@ -101,9 +122,15 @@ class TrainConfig:
     sigma_data: float = 0.5
     validate_every: int = 2000
     checkpoint_every: int = 500
+    process: str = MATCHED
     network: UNetConfig = field(default_factory=UNetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    @property
+    def corrects(self) -> bool:
+        """Whether targets are corrected for their own noise."""
+        return self.data.correction and self.process == MATCHED
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, for a checkpoint or a model card."""
@@ -156,4 +183,16 @@ def load(path: Path) -> TrainConfig:
         raise UsageError(
             "modality must be ct or mr", where=path, received=config.modality, hint="Set it at the top."
         )
-    return config
+    for name, value, known in (
+        ("process", config.process, tuple(PROCESSES)),
+        ("noise", config.data.noise, ("matched", "white")),
+        ("conditioning", config.data.conditioning, ("map", "scalar", "none")),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"{name} must be {', '.join(known[:-1])} or {known[-1]}", where=path, received=value
+            )
+    # The process decides how much the network is given.
+    kind = PROCESSES[config.process]
+    shape = replace(config.network, planes=kind.planes, condition=kind.condition)
+    return replace(config, network=shape)

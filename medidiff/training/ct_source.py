@@ -75,20 +75,12 @@ class CTSource:
         # Validation stays comparable between runs: it sees the scans as they are.
         self.insert_share = config.data.insert_share if role == "train" else 0.0
         self.intensity = Intensity.ct()
-        target = ct_cache.folder(config) / role
-        paths = sorted(target.glob("[!.]*.npz"))
-        if not paths:
-            raise NoImageError(
-                "The CT noise cache is empty", where=target, hint="`medidiff train` fills it before training."
-            )
-        items = [ct_cache.load(p) for p in paths]
-        kernels, levels = measured_kernels(items), measured_levels(items)
-        everything = [
-            _reference(
-                item, levels[item.scan, item.clean][k], kernels[item.scan], config.optimiser.soft_weight
-            )
-            for item, k in zip(items, _rank(items), strict=True)
-        ]
+        if config.data.pack:
+            from medidiff.training import pack
+
+            everything = pack.references(config, role)
+        else:
+            everything = cached_references(config, role)
         self.references = [r for r in everything if not r.item.clean and r.sigma <= MAX_TARGET_SD]
         self.clean = [r for r in everything if r.item.clean] or self.references
         # Small crops have fewer pixels to offer.
@@ -196,10 +188,30 @@ class CTSource:
             texture=float((total * f).sum() / total.sum()),
             pixel_mm=item.pixel_mm,
             modality="ct",
+            reference=self._network(item.hu.astype(np.float32)),
+            reference_sigma=sigma_f / self.intensity.scale,
+            scan=item.scan,
         )
 
     def _network(self, hu: FloatArray) -> FloatArray:
         return self.intensity.to_model(hu)
+
+
+def cached_references(config: TrainConfig, role: str) -> list[Reference]:
+    """All slices of the cache of a role, with their measured levels and kernels."""
+    target = ct_cache.folder(config) / role
+    paths = sorted(target.glob("[!.]*.npz"))
+    if not paths:
+        raise NoImageError(
+            "The CT noise cache is empty", where=target, hint="`medidiff train` fills it before training."
+        )
+    items = [ct_cache.load(p) for p in paths]
+    kernels, levels = measured_kernels(items), measured_levels(items)
+    weight = config.optimiser.soft_weight
+    return [
+        _reference(item, levels[item.scan, item.clean][k], kernels[item.scan], weight)
+        for item, k in zip(items, _rank(items), strict=True)
+    ]
 
 
 def _normalised(response: FloatArray, f: FloatArray) -> FloatArray:

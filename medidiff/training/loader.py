@@ -18,8 +18,10 @@ import numpy as np
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import MedidiffError
 from medidiff.training.config import TrainConfig
+from medidiff.training.inputs import Inputs
 from medidiff.training.patches import SimulatedSlice, cut
 from medidiff.training.samples import Samples, concatenate
+from medidiff.training.variants import Variant
 
 
 class Source(Protocol):
@@ -31,14 +33,20 @@ class Source(Protocol):
 
 
 def open_source(config: TrainConfig, role: str = "train") -> Source:
-    """The source of samples of a run's modality."""
+    """The source of samples of a run's modality; validation never sees the variants of an ablation."""
+    source: Source
     if config.modality == "mr":
         from medidiff.training.mr_source import MRSource
 
-        return MRSource(config, role)
-    from medidiff.training.ct_source import CTSource
+        source = MRSource(config, role)
+    else:
+        from medidiff.training.ct_source import CTSource
 
-    return CTSource(config, role)
+        source = CTSource(config, role)
+    white = config.data.noise == "white"
+    if role == "train" and (white or not config.corrects):
+        return Variant(source, white=white, corrected=config.corrects)
+    return source
 
 
 def batches_per_chunk(config: TrainConfig) -> int:
@@ -50,10 +58,10 @@ def make_chunk(config: TrainConfig, source: Source, index: int) -> list[Samples]
     """The batches of chunk `index`: several slices' patches, shuffled."""
     rng = np.random.default_rng([config.seed, index])
     precondition = Precondition(config.sigma_data)
-    data = config.data
+    data, inputs = config.data, Inputs.of(config)
     patches = concatenate(
         [
-            cut(source.draw(rng), data.patch, data.per_slice, precondition, rng)
+            cut(source.draw(rng), data.patch, data.per_slice, precondition, rng, inputs)
             for _ in range(data.slices_per_chunk)
         ]
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,13 @@ class MRSource:
     def __init__(self, config: TrainConfig, role: str = "train") -> None:
         self.config = config
         self.stacks: list[Stack] = []
-        for scan in list_scans(data_root(config.data.root), "mr", role):
-            self.stacks += load_stacks(scan, config.data.patch)
+        if config.data.pack:
+            from medidiff.training import pack
+
+            self.stacks = pack.stacks(config, role)
+        else:
+            for scan in list_scans(data_root(config.data.root), "mr", role):
+                self.stacks += load_stacks(scan, config.data.patch)
         # A slice is as likely as any other, whichever volume it is of.
         counts = np.array([len(s.slices) for s in self.stacks], float)
         self.share = np.minimum(counts, 60) / np.minimum(counts, 60).sum()
@@ -65,7 +71,8 @@ class MRSource:
         clean, sigma_f = self._augment(clean, stack.sigma, rng)
         pixel_mm = stack.pixel_mm * (2.0 if clean.shape[1] < height else 1.0)  # binned
         sigma = self._sigma(sigma_f, rng)
-        return simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
+        drawn = simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
+        return replace(drawn, scan=stack.label)
 
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
         data = self.config.data
@@ -149,6 +156,8 @@ def simulate_slice(
         texture=float(np.sqrt(params.zero_fill[0] * params.zero_fill[1])),
         pixel_mm=pixel_mm,
         modality="mr",
+        reference=np.stack([target[0], truth, target[2]]),
+        reference_sigma=sigma_f,
     )
 
 
@@ -161,22 +170,36 @@ def foreground(clean: FloatArray) -> NDArray[np.bool_]:
 
 def load_stacks(scan: Scan, minimum: int) -> list[Stack]:
     """A scan as stacks: its own slices, and for isotropic volumes the two other orientations too."""
-    stacks = []
+    return [
+        stack
+        for slices, spacing, sigma in volumes(scan)
+        for stack in views(slices, spacing, sigma, scan.label, minimum)
+    ]
+
+
+def volumes(scan: Scan) -> Iterator[tuple[FloatArray, tuple[float, float, float], float]]:
+    """Slices ``[z, y, x]`` in units of the foreground p99, spacing in mm and own noise SD of each volume."""
     for volume in read_scan(scan):
-        z = Intensity.for_volume("mr", volume)
-        slices = z.to_model(volume.array)
-        sigma = own_level(slices)
-        dz, dy, dx = volume.spacing
-        views = [(slices, (dy, dx))]
-        if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
-            views += [(slices.transpose(1, 0, 2), (dz, dx)), (slices.transpose(2, 0, 1), (dz, dy))]
-        for view, spacing in views:
-            if min(view.shape[1:]) < minimum:
-                continue
-            lit = np.array([foreground(s).mean() > 0.08 for s in view])
-            first, last = int(np.argmax(lit)), len(lit) - int(np.argmax(lit[::-1]))
-            pixel_mm = float(np.sqrt(spacing[0] * spacing[1]))
-            stacks.append(Stack(np.ascontiguousarray(view[first:last]), sigma, pixel_mm, scan.label))
+        slices = Intensity.for_volume("mr", volume).to_model(volume.array)
+        yield slices, volume.spacing, own_level(slices)
+
+
+def views(
+    slices: FloatArray, spacing: tuple[float, float, float], sigma: float, label: str, minimum: int
+) -> list[Stack]:
+    """The orientations of a volume that are large enough, each cut to the slices that show something."""
+    stacks = []
+    dz, dy, dx = spacing
+    views = [(slices, (dy, dx))]
+    if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
+        views += [(slices.transpose(1, 0, 2), (dz, dx)), (slices.transpose(2, 0, 1), (dz, dy))]
+    for view, pixel in views:
+        if min(view.shape[1:]) < minimum:
+            continue
+        lit = np.array([foreground(s).mean() > 0.08 for s in view])
+        first, last = int(np.argmax(lit)), len(lit) - int(np.argmax(lit[::-1]))
+        pixel_mm = float(np.sqrt(pixel[0] * pixel[1]))
+        stacks.append(Stack(np.ascontiguousarray(view[first:last]), sigma, pixel_mm, label))
     return stacks
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
-from medidiff.models.conditioning import Condition, vector
+from medidiff.models.conditioning import SCAN_WIDTH, Condition, vector
+from medidiff.models.processes import MATCHED, PROCESSES
+from medidiff.training.inputs import Inputs
 from medidiff.training.samples import FloatArray, Samples
 
 SIGMA_JITTER = 0.15
@@ -40,6 +42,9 @@ class SimulatedSlice:
         texture: noise mean frequency (CT) or zero-fill factor (MR).
         pixel_mm: pixel size.
         modality: ``"ct"`` or ``"mr"``.
+        reference: ``[3, h, w]`` previous, centre and next before noise was added, or None if not kept.
+        reference_sigma: noise SD that the reference itself has.
+        scan: label of the scan.
     """
 
     state: FloatArray
@@ -55,10 +60,18 @@ class SimulatedSlice:
     texture: float | None
     pixel_mm: float
     modality: str
+    reference: FloatArray | None = None
+    reference_sigma: float = 0.0
+    scan: str = ""
 
 
 def cut(
-    slice_: SimulatedSlice, size: int, count: int, precondition: Precondition, rng: np.random.Generator
+    slice_: SimulatedSlice,
+    size: int,
+    count: int,
+    precondition: Precondition,
+    rng: np.random.Generator,
+    inputs: Inputs | None = None,
 ) -> Samples:
     """Cuts random patches of one slice, each with its own orientation, jitter and dropout.
 
@@ -68,10 +81,16 @@ def cut(
         count: number of patches.
         precondition: EDM coefficients.
         rng: source of randomness.
+        inputs: what the network is given; None for the released recipes.
     """
+    inputs = inputs or Inputs()
+    # A generator of its own, so that every variant sees the same crops and the same noise.
+    extra = rng.spawn(1)[0] if inputs.process != MATCHED else rng
+    wide = PROCESSES[inputs.process].condition == SCAN_WIDTH
     h, w = slice_.state.shape
     absent = np.zeros((size, size), np.float32)
     planes, states, targets, excesses, weights, conditions, told = [], [], [], [], [], [], []
+    levels = []
     for _ in range(count):
         for _try in range(6):
             y, x = int(rng.integers(0, h - size + 1)), int(rng.integers(0, w - size + 1))
@@ -90,9 +109,9 @@ def cut(
             return a[:, ::-1] if flip else a
 
         sigma_told = slice_.sigma * float(np.exp(rng.uniform(-SIGMA_JITTER, SIGMA_JITTER)))
-        c_in = np.float32(precondition.c_in(sigma_told))
-        before = slice_.previous if rng.random() >= DROP_NEIGHBOUR else None
-        after = slice_.following if rng.random() >= DROP_NEIGHBOUR else None
+        sigma_told = inputs.told(sigma_told)
+        before = slice_.previous if rng.random() >= DROP_NEIGHBOUR and inputs.context else None
+        after = slice_.following if rng.random() >= DROP_NEIGHBOUR and inputs.context else None
         if bool(rng.integers(0, 2)):
             before, after = after, before
         if rng.random() < DROP_MAP:
@@ -100,21 +119,27 @@ def cut(
         else:
             jitter = np.float32(rng.normal(0.0, 0.05))
             log_map = np.log(np.clip(view(slice_.relative_sd), 0.05, 20.0)) + jitter
+            log_map = log_map if inputs.conditioning == "map" else absent
         texture = None if rng.random() < DROP_TEXTURE else slice_.texture
         if texture is not None:
             texture *= float(np.exp(rng.normal(0.0, 0.08)))
-        state = view(slice_.state)
-        planes.append(
-            np.stack(
-                [
-                    c_in * state,
-                    absent if before is None else c_in * view(before),
-                    absent if after is None else c_in * view(after),
-                    log_map,
-                ],
-                -1,
-            )
-        )
+        state, level = view(slice_.state), slice_.sigma
+        scan, scan_told = state, sigma_told
+        if inputs.process != MATCHED:
+            clean = slice_.target if slice_.reference is None else slice_.reference[1]
+            state, level = inputs.state(view(clean), scan, slice_.sigma, extra)
+            # Of a DDPM the level is known exactly; else it is as uncertain as that of the scan.
+            sigma_told = level if wide else level * sigma_told / slice_.sigma
+        c_in = np.float32(precondition.c_in(sigma_told))
+        given = [
+            c_in * state,
+            absent if before is None else c_in * view(before),
+            absent if after is None else c_in * view(after),
+            log_map,
+        ]
+        if inputs.process == "ddpm":
+            given.append(np.float32(precondition.c_in(scan_told)) * scan)
+        planes.append(np.stack(given, -1))
         conditions.append(
             vector(
                 Condition(
@@ -122,9 +147,10 @@ def cut(
                     kernel=texture,
                     pixel_mm=slice_.pixel_mm,
                     modality=slice_.modality,
-                    neighbour_ratio=slice_.neighbour_sigma / slice_.sigma,
+                    neighbour_ratio=slice_.neighbour_sigma / level,
                     previous=before is not None,
                     following=after is not None,
+                    scan_sigma=scan_told if wide else None,
                 )
             )
         )
@@ -133,13 +159,14 @@ def cut(
         excesses.append(view(slice_.excess))
         weights.append(view(slice_.weight))
         told.append(sigma_told)
+        levels.append(level)
     f32 = np.float32
     return Samples(
         planes=np.stack(planes).astype(f32, copy=False),
         condition=np.stack(conditions),
         state=np.stack(states).astype(f32, copy=False),
         target=np.stack(targets).astype(f32, copy=False),
-        sigma=np.full(count, slice_.sigma, f32),
+        sigma=np.asarray(levels, f32),
         sigma_told=np.asarray(told, f32),
         excess=np.stack(excesses).astype(f32, copy=False),
         weight=np.stack(weights).astype(f32, copy=False),

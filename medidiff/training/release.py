@@ -14,12 +14,13 @@ from medidiff.errors import UsageError
 from medidiff.models import store
 from medidiff.models.bundle import Bundle, Trained
 from medidiff.models.export import to_onnx, weights_of
+from medidiff.models.processes import MATCHED
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.calibration import UncertaintyTable
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
 
-FILES = {"best": "best.npz", "last": checkpoints.FILE}
+FILES = {"best": "best.npz", "last": checkpoints.FILE, "average": checkpoints.AVERAGE}
 
 ZERO_FILL = (1.0, 2.0)
 """Interpolation factors that the MR simulator draws."""
@@ -28,7 +29,7 @@ ZERO_FILL = (1.0, 2.0)
 def release(
     config: TrainConfig,
     folder: Path,
-    which: Literal["best", "last"] = "best",
+    which: Literal["best", "last", "average"] = "best",
     *,
     out: Path,
     card: str,
@@ -38,7 +39,7 @@ def release(
     attribution: Sequence[str],
     uncertainty: UncertaintyTable = (),
     precision: Mapping[str, str] | None = None,
-    half: bool = False,
+    storage: str = "float32",
     overwrite: bool = False,
 ) -> Bundle:
     """Makes a bundle of the averaged weights of a checkpoint.
@@ -46,7 +47,7 @@ def release(
     Args:
         config: the run.
         folder: of its checkpoints.
-        which: the best validated checkpoint, or the last.
+        which: the best validated checkpoint, the last, or what is left of the last in half precision.
         out: folder of the bundle.
         card: model card, Markdown.
         trained: ranges, see `trained_ranges`.
@@ -55,7 +56,7 @@ def release(
         attribution: credits that travel with the weights.
         uncertainty: of `medidiff.training.calibration.calibrate`.
         precision: arithmetic per engine that was measured to be good enough.
-        half: store the weights as float16.
+        storage: how the weights lie in the file, a member of `medidiff.models.export.STORAGES`.
         overwrite: replace a bundle that is there.
 
     Returns:
@@ -66,6 +67,13 @@ def release(
         UsageError: the checkpoint is of another network.
         OutputError: `out` exists and `overwrite` is False.
     """
+    data = config.data
+    if data.conditioning == "none" or not data.context:
+        raise UsageError(
+            "This run is an ablation whose network is not told what `denoise` tells a model",
+            received=f"conditioning {data.conditioning}, context {str(data.context).lower()}",
+            hint="Release runs with context that are told the noise level.",
+        )
     saved = checkpoints.load(folder, FILES[which])
     bundle = Bundle(
         name=config.name,
@@ -74,12 +82,13 @@ def release(
         config=config.network,
         sigma_data=config.sigma_data,
         trained=trained,
-        network=to_onnx(config.network, averaged_weights(config, saved), half=half),
+        network=to_onnx(config.network, averaged_weights(config, saved), storage=storage),
         uncertainty=tuple(uncertainty),
         precision=dict(precision or {}),
         licence=licence,
         attribution=tuple(attribution),
         card=card,
+        process=config.process,
     )
     return store.save(bundle, out, overwrite=overwrite)
 
@@ -98,9 +107,11 @@ def averaged_weights(config: TrainConfig, saved: Checkpoint) -> dict[str, NDArra
             raise UsageError(
                 f"The checkpoint is of another run: its {name} differs", received=saved.config[name]
             )
+    if (process := saved.config.get("process", MATCHED)) != config.process:
+        raise UsageError("The checkpoint is of another run: its process differs", received=process)
     model = build(config.network)
     for variable, value in zip(model.trainable_variables, saved.average, strict=True):
-        variable.assign(value)
+        variable.assign(np.asarray(value, np.float32))
     return weights_of(model)
 
 

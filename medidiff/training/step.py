@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 from keras import ops
 
 from medidiff.diffusion import objective
 from medidiff.diffusion.precondition import Precondition
 from medidiff.training.config import OptimiserConfig
+from medidiff.training.penalties import Penalties
+from medidiff.training.samples import FloatArray
 
 
 def loss_terms(
@@ -20,6 +22,7 @@ def loss_terms(
     precondition: Precondition,
     nll_weight: float,
     inverse_variance: bool = False,
+    penalties: Penalties | None = None,
 ) -> tuple[Any, Any]:
     """Weighted squared error and total loss of a batch.
 
@@ -33,6 +36,7 @@ def loss_terms(
         inverse_variance: weigh each sample by v / (v + excess), means over the patch: a target with noise of
             its own says less about x, and its gradient is mostly that noise. The weight is a function of
             the input, so that the minimiser stays E[x | y].
+        penalties: further terms of the loss; None for none.
     """
     _, _, state, target, sigma, told, excess, weight = samples
     told = told[:, None, None]
@@ -44,7 +48,8 @@ def loss_terms(
         scale = scale * known / (known + ops.mean(excess, axis=(1, 2), keepdims=True))
     square = ops.mean(objective.weighted_square(D, target, scale * weight))
     nll = ops.mean(objective.nll(D, v, target, excess, xp=ops, stop_gradient=ops.stop_gradient))
-    return square, square + nll_weight * nll
+    further = 0.0 if penalties is None else penalties(D, samples, precondition)
+    return square, square + nll_weight * nll + further
 
 
 def make_optimiser(config: OptimiserConfig) -> keras.optimizers.Optimizer:
@@ -54,10 +59,11 @@ def make_optimiser(config: OptimiserConfig) -> keras.optimizers.Optimizer:
 
 def make_step(
     model: keras.Model,
-    average: list[tf.Variable],
+    average: list[keras.Variable],
     optimiser: keras.optimizers.Optimizer,
     precondition: Precondition,
     config: OptimiserConfig,
+    modality: str = "ct",
 ) -> Callable[[tuple[Any, ...], Any, Any], Any]:
     """Compiles the step: ``step(arrays, rate, ema) -> [squared error, loss]``.
 
@@ -67,13 +73,19 @@ def make_step(
         optimiser: built for the model's weights.
         precondition: EDM coefficients.
         config: optimisation.
+        modality: decides about the bins of the bias penalty.
     """
+    import tensorflow as tf
+
+    penalties = Penalties.of(config, modality)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def step(samples: tuple[Any, ...], rate: Any, ema: Any) -> Any:
         with tf.GradientTape() as tape:
             output = model([samples[0], samples[1]], training=True)
-            square, loss = loss_terms(output, samples, precondition, config.nll, config.inverse_variance)
+            square, loss = loss_terms(
+                output, samples, precondition, config.nll, config.inverse_variance, penalties
+            )
         gradients = tape.gradient(loss, model.trainable_variables)
         optimiser.learning_rate.assign(rate)
         optimiser.apply(gradients, model.trainable_variables)
@@ -81,7 +93,15 @@ def make_step(
             mean.assign(ema * mean + (1.0 - ema) * tf.cast(weight.value, tf.float32))
         return tf.stack([square, loss])
 
-    return step  # type: ignore[no-any-return]
+    return lambda samples, rate, ema: step(samples, tf.constant(rate), tf.constant(ema))
+
+
+def make_predictor(network: keras.Model) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """The network, with whatever weights it has when called, as a function of arrays."""
+    import tensorflow as tf
+
+    call = tf.function(lambda p, c: network([p, c], training=False), reduce_retracing=True)
+    return lambda planes, condition: np.asarray(call(tf.constant(planes), tf.constant(condition)), np.float32)
 
 
 def learning_rate(step: int, config: OptimiserConfig) -> float:

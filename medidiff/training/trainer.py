@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import CancelledError, OutputError, UsageError
@@ -24,11 +24,16 @@ from medidiff.training import checkpoint as checkpoints
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
 from medidiff.training.loader import Source, batches
-from medidiff.training.samples import FloatArray
-from medidiff.training.step import ema_decay, learning_rate, make_optimiser, make_step
+from medidiff.training.logbook import open_log
+from medidiff.training.samples import FloatArray, Samples
+from medidiff.training.step import ema_decay, learning_rate, make_optimiser
 from medidiff.training.validation import Validator
 
 BEST = "best.npz"
+BACKENDS = {"tensorflow": "medidiff.training.step", "jax": "medidiff.training.step_jax"}
+"""Module of the optimiser step for each backend of Keras."""
+
+Predict = Callable[[FloatArray, FloatArray], FloatArray]
 
 Report = Callable[[dict[str, float]], None]
 
@@ -56,18 +61,24 @@ class Trainer:
         source: Source | None = None,
         validator: Validator | None = None,
     ) -> None:
-        if keras.backend.backend() != "tensorflow":
+        self.backend = keras.backend.backend()
+        if self.backend not in BACKENDS:
             raise UsageError(
-                "Training runs on the TensorFlow backend",
-                received=keras.backend.backend(),
-                hint="Unset KERAS_BACKEND.",
-            )
+                "Training runs on TensorFlow or JAX", received=self.backend,
+                hint="Unset KERAS_BACKEND, or set it to tensorflow or jax.",
+            )  # fmt: skip
+        if config.data.device and self.backend != "jax":
+            raise UsageError(
+                "Samples are made on the device by JAX", received=f"KERAS_BACKEND={self.backend}",
+                hint="Set KERAS_BACKEND=jax, or [data] device = false.",
+            )  # fmt: skip
         self.config = config
         self.report = report or (lambda figures: None)
         self.source = source
         self.folder = Path(config.output) / config.name
         self.precondition = Precondition(config.sigma_data)
         self.step, self.best, self.history = 0, -np.inf, []  # type: int, float, list[dict[str, float]]
+        self._sync: Callable[[], None] = lambda: None
         if not resume and (self.folder / checkpoints.FILE).exists():
             raise OutputError(
                 "A run of this name is there already",
@@ -85,10 +96,13 @@ class Trainer:
             self._start_from(start)
         self.optimiser = make_optimiser(config.optimiser)
         self.optimiser.build(self.model.trainable_variables)
-        self.average = [tf.Variable(np.asarray(w), dtype=tf.float32) for w in self.model.trainable_variables]
+        weights = [np.asarray(w) for w in self.model.trainable_variables]
+        self.average = [keras.Variable(w, dtype="float32", trainable=False) for w in weights]
+        self._judge: tuple[keras.Model, Predict] | None = None
         if resume:
             self._restore(checkpoints.load(self.folder))
         self.validator = validator or Validator.make(config)
+        self.log = open_log(self.folder / "logs", self.backend)
 
     def run(self, until: int | None = None) -> dict[str, float]:
         """Trains to the configured number of steps (or to step `until`) and returns the last validation.
@@ -97,24 +111,21 @@ class Trainer:
             CancelledError: Ctrl-C or SIGTERM; a checkpoint of the last finished step has been written.
         """
         config, last = self.config, until or self.config.optimiser.steps
-        step = make_step(self.model, self.average, self.optimiser, self.precondition, config.optimiser)
-        writer = tf.summary.create_file_writer(str(self.folder / "logs"))
-        stream = batches(config, self.step, self.source)
-        recent: list[FloatArray] = []
+        step = self._step()
+        self._sync = getattr(step, "sync", self._sync)
+        stream = self._stream()
+        recent: list[Any] = []
         clock = time.monotonic()
-        with _stop_signals() as stopped, writer.as_default():
+        with _stop_signals() as stopped:
             try:
                 while self.step < last:
                     rate = learning_rate(self.step, config.optimiser)
                     samples = next(stream).arrays()
-                    figures = step(
-                        samples, tf.constant(rate), tf.constant(ema_decay(self.step, config.optimiser))
-                    )
-                    recent.append(figures.numpy())
+                    recent.append(step(samples, rate, ema_decay(self.step, config.optimiser)))
                     self.step += 1
                     if self.step % 100 == 0 or self.step == last:
+                        square, loss = np.mean([np.asarray(r) for r in recent], axis=0)
                         now = time.monotonic()
-                        square, loss = np.mean(recent, axis=0)
                         line = {"square": float(square), "loss": float(loss), "rate": rate}
                         line["steps_per_second"] = len(recent) / max(now - clock, 1e-9)
                         self._log(line)
@@ -124,7 +135,9 @@ class Trainer:
                         self._validate()
                         clock = time.monotonic()
                     if self.step % config.checkpoint_every == 0 or self.step == last or stopped():
-                        checkpoints.save(self.folder, self._checkpoint())
+                        saved = self._checkpoint()
+                        checkpoints.save(self.folder, saved)
+                        checkpoints.save(self.folder, checkpoints.slim(saved), checkpoints.AVERAGE)
                     if stopped():
                         raise CancelledError(
                             f"Stopped after step {self.step}", where=self.folder, hint="Go on with --resume."
@@ -135,33 +148,54 @@ class Trainer:
 
     def predictor(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
         """The averaged network as a function from planes and condition to output."""
-        network = build(self.config.network)
+        self._sync()
+        if self._judge is None:  # compiled once
+            network = build(self.config.network)
+            self._judge = network, self._module().make_predictor(network)
+        network, predict = self._judge
         for weight, mean in zip(network.trainable_variables, self.average, strict=True):
-            weight.assign(mean)
-        call = tf.function(lambda p, c: network([p, c], training=False), reduce_retracing=True)
-        return lambda planes, condition: np.asarray(
-            call(tf.constant(planes), tf.constant(condition)), np.float32
-        )
+            weight.assign(np.asarray(mean))
+        return predict
 
     def _validate(self) -> None:
         figures, estimate = self.validator.run(self.predictor())
         self.history.append({"step": self.step, **figures})
         self._log({f"val/{k}": v for k, v in figures.items()})
-        tf.summary.image("val/input estimate target removed", self.validator.panel(estimate), step=self.step)
+        self.log.image("val/input estimate target removed", self.validator.panel(estimate), self.step)
         self.report({"step": self.step, **figures})
         if figures["gain"] > self.best:
             self.best = figures["gain"]
             checkpoints.save(self.folder, self._checkpoint(), BEST)
 
     def _log(self, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
-            tf.summary.scalar(name, value, step=self.step)
+        self.log.scalars(figures, self.step)
+
+    def _module(self) -> Any:
+        """The step of the backend; only that of the one in use can be imported."""
+        return import_module(BACKENDS[self.backend])
+
+    def _step(self) -> Any:
+        """The compiled step."""
+        optimiser = self.config.optimiser
+        make = self._module().make_step
+        return make(
+            self.model, self.average, self.optimiser, self.precondition, optimiser, self.config.modality
+        )
+
+    def _stream(self) -> Iterator[Samples]:
+        """Batches from the next step on."""
+        if self.config.data.device and self.source is None:
+            from medidiff.training.device import device_batches
+
+            return device_batches(self.config, self.step)
+        return batches(self.config, self.step, self.source)
 
     def _checkpoint(self) -> Checkpoint:
+        self._sync()
         return Checkpoint(
             step=self.step,
             weights=[np.asarray(w) for w in self.model.trainable_variables],
-            average=[a.numpy() for a in self.average],
+            average=[np.asarray(a) for a in self.average],
             optimiser=[np.asarray(v) for v in self.optimiser.variables],
             best=float(self.best),
             config=self.config.to_dict(),

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
+from medidiff.models.processes import MATCHED
 from medidiff.training.config import TrainConfig
+from medidiff.training.inputs import Inputs
 from medidiff.training.loader import Source, open_source
 from medidiff.training.patches import cut
 from medidiff.training.samples import FloatArray, Samples, concatenate
+
+PER_SLICE = 4
+"""Patches of one slice."""
 
 SEED = 77
 """Seed of the validation noise, the same for every run, so that runs can be compared."""
@@ -25,11 +31,16 @@ class Validator:
         samples: patches of the validation patients with fixed noise.
         precondition: EDM coefficients.
         edges: noise-level bins, network units.
+        scan_sigma: noise SD of the scan behind each patch, where the states have levels of their own; None
+            for those of the samples.
+        scans: label of the scan behind each patch.
     """
 
     samples: Samples
     precondition: Precondition
     edges: tuple[float, ...]
+    scan_sigma: FloatArray | None = None
+    scans: tuple[str, ...] = ()
 
     @classmethod
     def make(cls, config: TrainConfig, source: Source | None = None, slices: int = 48) -> Validator:
@@ -37,10 +48,36 @@ class Validator:
         source = source or open_source(config, "val")
         rng = np.random.default_rng(SEED)
         precondition = Precondition(config.sigma_data)
-        parts = [cut(source.draw(rng), config.data.patch, 4, precondition, rng) for _ in range(slices)]
-        samples = concatenate(parts)
-        edges = np.quantile(samples.sigma, [0.0, 0.25, 0.5, 0.75, 1.0])
-        return cls(samples, precondition, tuple(float(e) for e in edges))
+        inputs = Inputs.of(config, first=True)
+        parts: list[Samples] = []
+        levels: list[float] = []
+        scans: list[str] = []
+        for _ in range(slices):
+            drawn = source.draw(rng)
+            parts.append(cut(drawn, config.data.patch, PER_SLICE, precondition, rng, inputs))
+            levels += [drawn.sigma] * PER_SLICE
+            scans += [drawn.scan] * PER_SLICE
+        sigma = np.asarray(levels, np.float32)
+        edges = np.quantile(sigma, [0.0, 0.25, 0.5, 0.75, 1.0])
+        own = None if config.process == MATCHED else sigma
+        return cls(concatenate(parts), precondition, tuple(float(e) for e in edges), own, tuple(scans))
+
+    @property
+    def levels(self) -> FloatArray:
+        """Noise SD of the scan behind each patch."""
+        return self.samples.sigma if self.scan_sigma is None else self.scan_sigma
+
+    @property
+    def quarters(self) -> NDArray[np.intp]:
+        """Noise-level bin of each patch, from 0."""
+        return np.clip(np.digitize(self.levels, self.edges[1:-1]), 0, len(self.edges) - 2)
+
+    def ratios(self, estimate: FloatArray) -> FloatArray:
+        """Squared error of each patch, less the known noise of its target, over the noise variance."""
+        s = self.samples
+        weight = s.weight / s.weight.mean((1, 2), keepdims=True)
+        square = (weight * ((estimate - s.target) ** 2 - s.excess)).mean((1, 2))
+        return np.asarray(square / self.levels**2, np.float32)
 
     def run(
         self, predict: Callable[[FloatArray, FloatArray], FloatArray]
@@ -64,19 +101,16 @@ class Validator:
         estimate = self.precondition.apply(output[..., 0], s.state, told)
         variance = self.precondition.variance(output[..., 1], told)
         weight = s.weight / s.weight.mean((1, 2), keepdims=True)
-        square = (weight * ((estimate - s.target) ** 2 - s.excess)).mean((1, 2))
-        noise = s.sigma**2
+        ratios, noise, bins = self.ratios(estimate), self.levels**2, self.quarters
         figures = {}
-        bins = np.clip(np.digitize(s.sigma, self.edges[1:-1]), 0, len(self.edges) - 2)
         gains = []
         for b in range(len(self.edges) - 1):
-            mine = bins == b
-            ratio = float((square[mine] / noise[mine]).mean())
+            ratio = float(ratios[bins == b].mean())
             gains.append(-10.0 * np.log10(max(ratio, 1e-6)))
             figures[f"gain_q{b + 1}"] = float(gains[-1])
         figures["gain"] = float(np.mean(gains))
         predicted = (weight * variance).mean((1, 2))
-        figures["calibration"] = float((predicted / noise).mean() / max((square / noise).mean(), 1e-9))
+        figures["calibration"] = float((predicted / noise).mean() / max(float(ratios.mean()), 1e-9))
         return figures, estimate.astype(np.float32)
 
     def panel(self, estimate: FloatArray, count: int = 6) -> FloatArray:

@@ -7,6 +7,7 @@ from networks import tiny_bundle
 from scipy import ndimage
 
 from medidiff.models import Bundle, UNetConfig
+from medidiff.models.processes import PROCESSES
 from medidiff.volume import Volume
 
 SIGMA_DATA = 0.9
@@ -43,9 +44,25 @@ class Averaging(PixelWiener):
         return out
 
 
+class Posterior(PixelWiener):
+    """E[x | state, scan] and its variance for white Gaussian pictures, from five planes; exact."""
+
+    def __call__(self, planes: np.ndarray, condition: np.ndarray) -> np.ndarray:
+        out = super().__call__(planes, condition)
+        t = float(np.exp(4.0 * condition[0, -2]))
+        t_y = SIGMA / 500
+        x = planes[:, 0] * np.hypot(t, SIGMA_DATA)
+        y = planes[:, 4] * np.hypot(t_y, SIGMA_DATA)
+        v = 1.0 / (t**-2 + t_y**-2 + SIGMA_DATA**-2)
+        out[:, 0] = (v * (x / t**2 + y / t_y**2) - c_skip(t) * x) / c_out(t)
+        out[:, 1] = np.log(v / c_out(t) ** 2)
+        return out
+
+
 def bundle(modality: str = "ct", **changes: object) -> Bundle:
     """A bundle whose network nobody runs."""
-    config = UNetConfig((4, 6), 1, unshuffle=1, embedding=8)
+    kind = PROCESSES[str(changes.get("process", "matched"))]
+    config = UNetConfig((4, 6), 1, unshuffle=1, embedding=8, planes=kind.planes, condition=kind.condition)
     fields = {"modality": modality, "sigma_data": SIGMA_DATA, "uncertainty": (), **changes}
     return tiny_bundle(config, **fields)
 

@@ -112,6 +112,7 @@ def test_unreadable_description_is_refused(folder: Path, text: str) -> None:
     [
         ({"format_version": 99}, "newer medidiff. Received: format 99"),
         ({"modality": "pet"}, "for ct or mr. Received: pet"),
+        ({"process": "walk"}, "one of matched, ddpm, prior, bridge, mixing. Received: walk"),
         ({"network": {"channels": [8], "depth": 3}}, "not complete"),
         ({"network": None}, "not complete"),
         ({"sigma_data": "wide"}, "not complete"),
@@ -126,6 +127,21 @@ def test_wrong_description_is_refused(folder: Path, change: dict[str, object], m
     rewrite(folder, **change)
     with pytest.raises(ModelError, match=message):
         load(folder)
+
+
+def test_the_process_travels_and_old_readers_are_warned(
+    original: Bundle, folder: Path, tmp_path: Path
+) -> None:
+    """A matched bundle is of format 1, without a word about processes; any other is of format 2."""
+    manifest = json.loads((folder / "bundle.json").read_text())
+    assert manifest["format_version"] == 1
+    assert "process" not in manifest
+    assert load(folder).process == "matched"
+    other = save(replace(original, process="bridge"), tmp_path / "bridge")
+    assert other.process == load(tmp_path / "bridge").process == "bridge"
+    assert json.loads((tmp_path / "bridge" / "bundle.json").read_text())["format_version"] == 2
+    with pytest.raises(ModelError, match="5 planes and 18 conditions. Received: 4 and 16"):
+        replace(original, process="ddpm")
 
 
 def test_user_bundles_are_found_by_name(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from networks import TINY, random_inputs, random_weights, tiny_bundle
 
-from medidiff.engines import EngineSettings
+from medidiff.engines import EngineSettings, create
 from medidiff.engines.openvino import OpenVINOEngine
 from medidiff.errors import ModelError
 from medidiff.models import UNetConfig
-from medidiff.models.export import from_onnx, to_onnx, weight_shapes
+from medidiff.models.export import STORAGES, from_onnx, to_onnx, weight_shapes
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 
@@ -64,7 +64,7 @@ def test_keras_weights_survive_the_file() -> None:
 
 def test_half_storage_rounds_weights_only() -> None:
     weights = random_weights(TINY)
-    full, half = to_onnx(TINY, weights), to_onnx(TINY, weights, half=True)
+    full, half = to_onnx(TINY, weights), to_onnx(TINY, weights, storage="float16")
     assert len(half) < 0.65 * len(full)
     back = from_onnx(half)
     rounded = {path: w.astype(np.float16).astype(np.float32) for path, w in weights.items()}
@@ -77,6 +77,41 @@ def test_half_storage_rounds_weights_only() -> None:
         OpenVINOEngine(tiny_bundle(network=to_onnx(TINY, rounded)), settings)(*inputs),
         atol=1e-5,
     )
+
+
+def test_int8_storage_rounds_convolutions_by_output_channel() -> None:
+    weights = random_weights(TINY)
+    # One loud output channel must not cost the others their precision.
+    weights["stem/kernel"][..., 3] *= 50.0
+    full, small = to_onnx(TINY, weights), to_onnx(TINY, weights, storage="int8")
+    assert len(small) < 0.5 * len(full)
+    back = from_onnx(small)
+    assert back.keys() == weights.keys()
+    for path, w in weights.items():
+        if w.ndim != 4:
+            np.testing.assert_array_equal(back[path], w.astype(np.float16))
+            continue
+        step = np.abs(w).max((0, 1, 2)) / 127
+        assert (np.abs(back[path] - w).max((0, 1, 2)) <= 0.501 * step).all()
+        assert np.abs(back[path] - w).max() > 0
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "tract", "tensorflow"])
+def test_every_engine_reads_every_storage(name: str, storage: str) -> None:
+    """The file gives what a float32 file of the rounded weights gives."""
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    network = to_onnx(TINY, random_weights(TINY), storage=storage)
+    rounded = to_onnx(TINY, from_onnx(network))
+    inputs = random_inputs(TINY, 1, 24, 40)
+    one = EngineSettings(1, "float32")
+    outputs = [create(name, tiny_bundle(network=n), one)(*inputs) for n in (network, rounded)]
+    np.testing.assert_allclose(*outputs, atol=2e-5)
+
+
+def test_an_unknown_storage_is_refused() -> None:
+    with pytest.raises(ModelError, match="float32, float16, int8. Received: int4"):
+        to_onnx(TINY, random_weights(TINY), storage="int4")
 
 
 def test_export_is_reproducible() -> None:

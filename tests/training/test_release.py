@@ -76,7 +76,7 @@ def test_a_bundle_runs_the_averaged_weights(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists"):
         release(config, tmp_path / "run", out=tmp_path / "out", **DETAILS)
     other = release(
-        config, tmp_path / "run", "last", out=tmp_path / "out", half=True, overwrite=True, **DETAILS
+        config, tmp_path / "run", "last", out=tmp_path / "out", storage="float16", overwrite=True, **DETAILS
     )
     for path, array in from_onnx(other.network).items():
         np.testing.assert_array_equal(array, last[path].astype(np.float16))

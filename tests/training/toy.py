@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +65,30 @@ def toy_config(output: Path, *, steps: int = 12, rate: float = 2e-3, **changes: 
         "optimiser": OptimiserConfig(steps=steps, batch=8, rate=rate, warmup=3, ema=0.9),
     }
     return TrainConfig(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@dataclass
+class KeepingSource(ToySource):
+    """A toy source that keeps its reference: smooth pictures with some noise of their own."""
+
+    own: float = 0.05
+
+    def draw(self, rng: np.random.Generator) -> SimulatedSlice:
+        s = super().draw(rng)
+        shape = (self.size, self.size)
+        reference = s.target + self.own * rng.standard_normal((3, *shape)).astype(np.float32)
+        inserted = np.float32(np.sqrt(s.sigma**2 - self.own**2))
+        planes = reference + inserted * rng.standard_normal((3, *shape)).astype(np.float32)
+        a = (self.own / s.sigma) ** 2
+        return replace(
+            s,
+            state=planes[1],
+            previous=planes[0],
+            following=planes[2],
+            target=((reference[1] - a * planes[1]) / (1 - a)).astype(np.float32),
+            excess=np.full(shape, self.own**2 / (1 - a), np.float32),
+            relative_sd=np.linspace(0.5, 1.5, self.size, dtype=np.float32)
+            * np.ones((self.size, 1), np.float32),
+            reference=reference.astype(np.float32),
+            reference_sigma=self.own,
+        )

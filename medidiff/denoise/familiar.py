@@ -1,0 +1,87 @@
+"""Familiar: whether a scan lies within what the model was trained on, in sentences for its user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medidiff.errors import Note
+from medidiff.intensity import Intensity
+from medidiff.models.bundle import Bundle
+from medidiff.volume import BoolArray, Volume
+
+READS_LOW = 0.86
+"""The blind estimate of the mean noise frequency reads up to 14 % below that of the ideal kernel."""
+
+WORTH_TELLING = 1e-4
+"""Share of voxels outside the model's range of values from which the user is told."""
+
+
+def outside(
+    bundle: Bundle,
+    volume: Volume,
+    sigma: float,
+    levels: Sequence[float],
+    scale: float,
+    texture: float | None,
+) -> list[Note]:
+    """Where noise level, noise texture, pixel size and unit are not those of the training.
+
+    Args:
+        bundle: says what the model has seen.
+        volume: the scan.
+        sigma: its noise SD, real-world unit.
+        levels: noise SD of each slice, network units.
+        scale: real-world units per network unit.
+        texture: mean noise frequency in lp/cm (CT) or zero-fill factor (MR); None if unknown.
+    """
+    trained, unit = bundle.trained, volume.unit
+    notes: list[Note] = []
+    low, high = trained.sigma
+    span = f"the trained range {low * scale:.3g} to {high * scale:.3g} {unit}"
+    if not low * scale <= sigma <= high * scale:
+        notes.append(Note(f"noise level {sigma:.3g} {unit} is outside {span}", "noise_level"))
+    elif strange := sum(not low <= level <= high for level in levels):
+        text = f"noise level of {strange} of {len(levels)} slices is outside {span}"
+        notes.append(Note(text, "noise_level"))
+    if texture is not None:
+        ct = bundle.modality == "ct"
+        softest, sharpest = trained.kernel
+        if not softest * (READS_LOW if ct else 1.0) - 1e-6 <= texture <= sharpest + 1e-6:
+            what, of = ("noise frequency", " lp/cm") if ct else ("zero-fill factor", "")
+            text = (
+                f"{what} {texture:.3g}{of} is outside the trained range {softest:.3g} to {sharpest:.3g}{of}"
+            )
+            notes.append(Note(text, "noise_texture"))
+    small, large = trained.pixel_mm
+    if not small <= volume.pixel_mm <= large:
+        text = (
+            f"pixel size {volume.pixel_mm:.3g} mm is outside the trained range {small:.3g} to {large:.3g} mm"
+        )
+        notes.append(Note(text, "spacing"))
+    if bundle.modality == "ct" and float(volume.array.min()) >= 0.0:
+        text = "no value is below 0: stored values without their intercept are no HU, which the model is for"
+        notes.append(Note(text, "units"))
+    return notes
+
+
+def untouched(volume: Volume, intensity: Intensity, keep: Sequence[BoolArray]) -> list[Note]:
+    """How much of the scan has values that the model does not know, padding aside.
+
+    Args:
+        volume: the scan.
+        intensity: knows the range.
+        keep: for each slice, where the scan comes back untouched.
+    """
+    left = total = 0
+    for k, kept in enumerate(keep):
+        image = np.ones_like(kept) if volume.padding is None else ~volume.padding[k]
+        left, total = left + int((kept & image).sum()), total + int(image.sum())
+    if total == 0 or left / total < WORTH_TELLING:
+        return []
+    text = (
+        f"{100.0 * left / total:.2g} % of the voxels are outside the model's range of values, "
+        f"{intensity.low:.4g} to {intensity.high:.4g} {volume.unit}, and came back untouched"
+    )
+    return [Note(text, "value_range")]

@@ -1,0 +1,256 @@
+"""CT samples made on an accelerator: what `CTSource` and `cut` do, as one JAX function of a random key.
+
+Slices and noise bases lie on the device; a batch is drawn, filtered and cropped there, so that no
+processor has to keep ahead of it. Slices of all sizes are padded to one; the Fourier transforms run over
+the padded slice. Statistically the samples are those of the NumPy code, number by number they are not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random
+
+from medidiff.training.config import TrainConfig
+from medidiff.training.ct_source import (
+    MAX_FILTER,
+    OWN_GRID,
+    OWN_KERNEL,
+    TARGET_RATIO,
+    TEXTURE_TOLD,
+    CTSource,
+    Reference,
+)
+from medidiff.training.device_cut import PLACES, Fields, places
+from medidiff.training.device_inserts import draw_inserts
+
+Array = Any
+OFFSET, SCALE = -500.0, 500.0
+LOW_HU, HIGH_HU = -1024.0, 3071.0
+
+
+class Bank(NamedTuple):
+    """N training slices on the device, padded to ``[h, w]``.
+
+    Attributes:
+        hu: int16 ``[N, 3, h, w]`` previous, centre, next.
+        present: bool ``[N, 3]``.
+        bases: float16 ``[N, 3, h, w]``: two quantum realisations and one electronic.
+        relative: float16 ``[N, h, w]`` local noise SD.
+        soft: bool ``[N, h, w]`` where the noise level is defined.
+        weight: float16 ``[N, h, w]`` loss weight.
+        own: ``[N, k]`` kernel relative to the ramp on `OWN_GRID`.
+        sigma: ``[N]`` own noise SD, HU.
+        electronic_ratio: ``[N]``.
+        pixel_mm: ``[N]``.
+        width: ``[N]`` width before padding.
+        places: int32 ``[N, PLACES, 2]`` corners of patches worth their time.
+        spots: int32 ``[N, PLACES, 2]`` pixels of the body.
+        reference: ``[N]`` probability as a target of regular levels.
+        clean: ``[N]`` probability as a target of low levels.
+    """
+
+    hu: Array
+    present: Array
+    bases: Array
+    relative: Array
+    soft: Array
+    weight: Array
+    own: Array
+    sigma: Array
+    electronic_ratio: Array
+    pixel_mm: Array
+    width: Array
+    places: Array
+    spots: Array
+    reference: Array
+    clean: Array
+
+    @classmethod
+    def of(cls, source: CTSource) -> Bank:
+        """Puts the slices of a source on the device."""
+        everything: list[Reference] = list(source.references)
+        everything += [r for r in source.clean if all(r is not other for other in source.references)]
+        shape = tuple(-(-max(r.item.hu.shape[axis] for r in everything) // 32) * 32 for axis in (1, 2))
+        size = source.config.data.patch
+        rng = np.random.default_rng(0)
+
+        def padded(a: Any, fill: float, dtype: Any) -> Any:
+            widths = [(0, 0)] * (a.ndim - 2) + [(0, n - m) for n, m in zip(shape, a.shape[-2:], strict=True)]
+            return np.pad(np.asarray(a, dtype), widths, constant_values=fill)
+
+        def stack(arrays: Any) -> Array:
+            return jnp.asarray(np.stack(list(arrays)))
+
+        chosen = np.zeros(len(everything))
+        chosen[: len(source.references)] = source.share
+        clean = np.array([float(any(r is other for other in source.clean)) for r in everything])
+        return cls(
+            hu=stack(padded(r.item.hu, LOW_HU, np.int16) for r in everything),
+            present=stack(r.item.present for r in everything),
+            bases=stack(padded(r.item.bases, 0.0, np.float16) for r in everything),
+            relative=stack(padded(r.item.relative_sd, 1.0, np.float16) for r in everything),
+            soft=stack(padded(r.soft, False, np.bool_) for r in everything),
+            weight=stack(padded(r.weight, 1.0, np.float16) for r in everything),
+            own=stack(np.asarray(r.own, np.float32) for r in everything),
+            sigma=stack(np.float32(r.sigma) for r in everything),
+            electronic_ratio=stack(np.float32(r.item.electronic_ratio) for r in everything),
+            pixel_mm=stack(np.float32(r.item.pixel_mm) for r in everything),
+            width=stack(np.int32(r.item.hu.shape[2]) for r in everything),
+            places=stack(places(r.worth, size, PLACES, rng) for r in everything),
+            spots=stack(_spots(r.item.hu[1], rng) for r in everything),
+            reference=jnp.asarray(chosen, jnp.float32),
+            clean=jnp.asarray(clean / clean.sum(), jnp.float32),
+        )
+
+
+class _Drawn(NamedTuple):
+    """What a slice is to become: index, level and own noise SD in HU."""
+
+    index: Array
+    t: Array
+    sigma_f: Array
+
+
+def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
+    """One noisy slice with its truth, as `CTSource.draw`.
+
+    Args:
+        bank: the slices.
+        key: source of randomness.
+        config: levels of the noise.
+    """
+    level_key, kernel_key, mix_key, neighbour_key, told_key, insert_key = random.split(key, 6)
+    index, t, sigma_f = _level(bank, level_key, config)
+    pixel_mm = bank.pixel_mm[index]
+    height, width = bank.hu.shape[-2:]
+    cycles = jnp.hypot(jnp.fft.fftfreq(height)[:, None], jnp.fft.rfftfreq(width)[None, :])
+    f = cycles * (10.0 / pixel_mm)
+    own = jnp.interp(f, jnp.asarray(OWN_GRID), bank.own[index])
+    response = _response(kernel_key, f, own)
+
+    theta_key, counts_key, variance_key = random.split(mix_key, 3)
+    theta = random.uniform(theta_key, minval=0.0, maxval=2.0 * np.pi)
+    c, s = jnp.cos(theta), jnp.sin(theta)
+    counts = jnp.exp(random.uniform(counts_key, minval=np.log(4e3), maxval=np.log(5e5)))
+    variance = random.uniform(variance_key, minval=5.0, maxval=20.0)
+    share = jnp.sqrt(variance / counts) * bank.electronic_ratio[index]
+    q0, q1, electronic = bank.bases[index].astype(jnp.float32)
+    relative, soft = bank.relative[index].astype(jnp.float32), bank.soft[index]
+
+    def sd_of(noise: Array) -> Array:
+        square = jnp.where(soft, (noise / relative) ** 2, 0.0)
+        return jnp.sqrt(square.sum() / jnp.maximum(soft.sum(), 1))
+
+    def filtered(spectrum: Array) -> Array:
+        return jnp.fft.irfft2(spectrum, s=(height, width))
+
+    def unit(image: Array) -> Array:
+        noise = filtered(jnp.fft.rfft2(image) * response)
+        return noise / jnp.maximum(sd_of(noise), 1e-9)
+
+    coloured = jnp.fft.rfft2(c * q0 + s * q1 + share * electronic) * response
+    noise = filtered(coloured)
+    sd = jnp.maximum(sd_of(noise), 1e-9)
+    inserted = jnp.sqrt(jnp.maximum(t * t - sigma_f * sigma_f, 0.0))
+    hu = bank.hu[index].astype(jnp.float32)
+    if config.data.insert_share > 0.0:
+        whether_key, which_key = random.split(insert_key)
+        inserts = draw_inserts((height, width), bank.spots[index], pixel_mm, which_key)
+        inserts = jnp.where(random.uniform(whether_key) < config.data.insert_share, inserts, 0.0)
+        hu = jnp.maximum(hu + inserts, LOW_HU)
+    state = hu[1] + inserted / sd * noise
+
+    # x* = x_F - F^-1[(S_F / S_ins) F n]; where sigma_F is 0 the echo is 0.
+    power_own, power = _normalised(own, f), _normalised(response, f)
+    ratio = jnp.where(power > 0, power_own / jnp.maximum(power, 1e-12), 1.0)
+    ratio = jnp.minimum((sigma_f / jnp.maximum(inserted, 1e-6)) ** 2 * ratio, MAX_FILTER)
+    echo = filtered(coloured * ratio) * (inserted / sd)
+    excess = jnp.where(sigma_f > 0.0, (sigma_f**2 + sd_of(echo) ** 2) * relative**2, 0.0)
+
+    louder_key, by_key = random.split(neighbour_key)
+    factor = jnp.exp(random.uniform(by_key, maxval=np.log(10.0)))
+    neighbour_t = t * jnp.where(random.uniform(louder_key) < 0.3, factor, 1.0)
+    extra = jnp.sqrt(jnp.maximum(neighbour_t**2 - sigma_f**2, 0.0))
+    # The other side takes the mirrored mix; mirrored within the slice, not within its padding.
+    mirrored = jnp.roll((c * q0 - s * q1)[:, ::-1], bank.width[index] - width, axis=1)
+    previous = hu[0] + extra * unit(c * q1 - s * q0)
+    following = hu[2] + extra * unit(mirrored)
+
+    total = inserted**2 * power + sigma_f**2 * power_own
+    texture = (total * f).sum() / total.sum()
+    told = random.uniform(told_key, minval=TEXTURE_TOLD[0], maxval=TEXTURE_TOLD[1])
+    return Fields(
+        planes=jnp.stack(
+            [
+                _network(state),
+                _network(previous),
+                _network(following),
+                relative,
+                (hu[1] - echo - OFFSET) / SCALE,
+                excess / SCALE**2,
+                bank.weight[index].astype(jnp.float32),
+            ]
+        ),
+        places=bank.places[index],
+        present=bank.present[index][jnp.array([0, 2])],
+        sigma=t / SCALE,
+        neighbour_sigma=neighbour_t / SCALE,
+        texture=texture * told,
+        pixel_mm=pixel_mm,
+    )
+
+
+def _level(bank: Bank, key: Array, config: TrainConfig) -> _Drawn:
+    """Draws slice and level as `CTSource.draw`; below 1.41 sigma_F from the clean pool."""
+    low_key, a_key, b_key, clean_key, reference_key = random.split(key, 5)
+    data = config.data
+    low = random.uniform(low_key) < data.low_share
+    below = random.uniform(a_key, minval=np.log(data.low_sigma), maxval=np.log(2.0 * data.sigma[0]))
+    regular = random.uniform(b_key, minval=np.log(data.sigma[0]), maxval=np.log(data.sigma[1]))
+    t = jnp.exp(jnp.where(low, below, regular))
+    clean = random.choice(clean_key, len(bank.sigma), p=bank.clean)
+    reference = random.choice(reference_key, len(bank.sigma), p=bank.reference)
+    index = jnp.where(low | (t < TARGET_RATIO * bank.sigma[reference]), clean, reference)
+    sigma = bank.sigma[index]
+    return _Drawn(index, t, jnp.where(t >= TARGET_RATIO * sigma, sigma, 0.0))
+
+
+def _response(key: Array, f: Array, own: Array) -> Array:
+    """The scan's own kernel or one of the family, as `medidiff.noise.spectrum.draw_kernel`."""
+    own_key, sharp_key, f50_key, power_key, boost_key = random.split(key, 5)
+    sharp = random.uniform(sharp_key) < 0.25
+    u, v = random.uniform(f50_key), random.uniform(power_key)
+    f50 = jnp.where(sharp, 7.0 + 5.0 * u, 3.5 + 2.5 * u)
+    power = jnp.where(sharp, 4.0 + 4.0 * v, 3.0 + 3.0 * v)
+    boost = jnp.where(sharp, random.uniform(boost_key, maxval=0.02), 0.0)
+    family = (1.0 + boost * f**2) / (1.0 + (f / f50) ** power)
+    return jnp.where(random.uniform(own_key) < OWN_KERNEL, own, family)
+
+
+def _spots(hu: Any, rng: np.random.Generator) -> Any:
+    """Pixels ``[PLACES, 2]`` of the body, as `medidiff.training.inserts.draw_inserts` takes them."""
+    from scipy import ndimage
+
+    body = np.argwhere(ndimage.uniform_filter(hu.astype(np.float32), 7) > -300.0)
+    if not len(body):  # beyond the padded slice, where an insert shows nothing
+        return np.full((PLACES, 2), 10**6, np.int32)
+    return body[rng.integers(0, len(body), PLACES)].astype(np.int32)
+
+
+def _normalised(response: Array, f: Array) -> Array:
+    """Noise power of a kernel behind the ramp, integral 1."""
+    power = f * response * response
+    return power / jnp.maximum(power.sum(), 1e-12)
+
+
+def _network(hu: Array) -> Array:
+    return (jnp.clip(hu, LOW_HU, HIGH_HU) - OFFSET) / SCALE
+
+
+def make_bank(config: TrainConfig, role: str = "train") -> Bank:
+    """The slices of a role, from the pack or the cache."""
+    return jax.device_put(Bank.of(CTSource(config, role)))  # type: ignore[no-any-return]

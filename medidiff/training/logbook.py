@@ -1,0 +1,64 @@
+"""Logbook: curves and pictures of a run, for TensorBoard, or as JSON lines where there is no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from medidiff.training.samples import FloatArray
+
+LINES = "log.jsonl"
+
+
+class TensorBoard:
+    """Writes what TensorBoard reads.
+
+    Args:
+        folder: of the logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import tensorflow as tf
+
+        self._tf: Any = tf
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def scalars(self, figures: dict[str, float], step: int) -> None:
+        """Notes figures of a step."""
+        with self._writer.as_default():
+            for name, value in figures.items():
+                self._tf.summary.scalar(name, value, step=step)
+
+    def image(self, name: str, picture: FloatArray, step: int) -> None:
+        """Notes a picture ``[1, h, w, 1]`` in [0, 1]."""
+        with self._writer.as_default():
+            self._tf.summary.image(name, picture, step=step)
+
+
+class JsonLines:
+    """Writes one JSON object a step; pictures are left out.
+
+    Args:
+        folder: of the logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / LINES
+
+    def scalars(self, figures: dict[str, float], step: int) -> None:
+        """Notes figures of a step."""
+        with self._path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"step": step, **figures}) + "\n")
+
+    def image(self, name: str, picture: FloatArray, step: int) -> None:
+        """Nothing."""
+
+
+def open_log(folder: Path, backend: str) -> TensorBoard | JsonLines:
+    """The logbook for a backend of Keras; TensorFlow is not loaded beside another backend."""
+    if backend == "tensorflow" and find_spec("tensorflow") is not None:
+        return TensorBoard(folder)
+    return JsonLines(folder)
