@@ -33,7 +33,7 @@ from quality.rows import Row, Rows
 from quality.scoring import PROTOCOL, score
 from quality.sets import add_options, denoiser_of, fractions, slots
 
-VERSION = 2
+VERSION = 3
 """Of the cases and figures; rows of another version are of another run."""
 
 
@@ -41,7 +41,7 @@ def run(
     slots: list[Slot], rows: Rows, denoiser: Denoiser, peers: dict[str, Peer], own: tuple[str, ...]
 ) -> None:
     """Fills in the rows that are missing, with a line of progress for each case."""
-    methods = [("noisy", "-"), *((n, ours.GIVEN.get(n, "a wrong SD")) for n in own)]
+    methods = [("noisy", "-"), *((n, ours.given(n, model_of(denoiser))) for n in own)]
     methods += [(n, p.given) for n, p in peers.items()]
     total, start, made = sum(len(s.levels) for s in slots), time.monotonic(), 0
     for number, (slot, level) in enumerate((s, v) for s in slots for v in s.levels):
@@ -73,7 +73,13 @@ def _answers(
             yield name, best(peers[name].run, case.given(), case.reference), peers[name].given
         else:
             for mode, answer in ours.answers(case, denoiser, [name]).items():
-                yield mode, answer, ours.GIVEN.get(mode, "a wrong SD")
+                yield mode, answer, ours.given(mode, model_of(denoiser))
+
+
+def model_of(denoiser: Denoiser) -> str:
+    """Name, version and weights of the model; the peers' rows do not depend on it."""
+    bundle = denoiser.bundle
+    return f"model {bundle.name} {bundle.version} {bundle.sha256[:12]}"
 
 
 def measure_memory(
@@ -155,11 +161,9 @@ def main() -> None:
     """Runs the table of one modality."""
     options = parse()
     ct, modality, denoiser = options.modality == "ct", options.modality, denoiser_of(options)
-    bundle = denoiser.bundle
     header = {
         "version": VERSION,
         "modality": modality,
-        "model": f"{bundle.name} {bundle.version} {bundle.sha256[:12]}",
         "slices": options.slices,
         "noise": f"projection domain, {options.kernel} kernel" if ct else "Rician",
         "seed": SEED,
@@ -175,7 +179,7 @@ def main() -> None:
         run(places, rows, denoiser, peers, own)
         if not options.no_memory:
             measure_memory(places[0], rows, options.bundle or modality, peers, own, options.weights)
-    title = ", ".join(f"{k} {v}" for k, v in header.items() if k != "version")
+    title = ", ".join([model_of(denoiser), *(f"{k} {v}" for k, v in header.items() if k != "version")])
     text = report(rows, f"{title}. Means over patients (95 % bootstrap over patients).", modality)
     print(text)
     if options.markdown:

@@ -11,16 +11,22 @@ from peers import Answer
 from medidiff.denoise import Denoiser, Settings
 from quality.case import Case
 
-MODES = ("mean", "mean, sigma auto", "natural", "mean_ref")
+MODES = ("mean", "mean, tier best", "mean, sigma auto", "natural", "mean_ref")
 FACTORS = (0.5, 0.7, 1.4, 2.0)
 """Of the true noise level; 1 is `mean` and `natural` itself."""
 
 GIVEN = {
     "mean": "true SD",
+    "mean, tier best": "true SD",
     "natural": "true SD",
     "mean, sigma auto": "nothing: SD from these three slices",
     "mean_ref": "true SD with the reference's own noise, and the dose fraction a",
 }
+
+
+def given(name: str, model: str) -> str:
+    """What a mode is told, and the model: rows of another model are of another method."""
+    return f"{GIVEN.get(name, 'a wrong SD')}; {model}"
 
 
 def wrong(mode: str, factor: float) -> str:
@@ -46,6 +52,8 @@ def answers(case: Case, denoiser: Denoiser, wanted: Iterable[str]) -> dict[str, 
         mode, _, factor = name.partition(", sigma x ")
         if name == "mean, sigma auto":
             settings = Settings()
+        elif name == "mean, tier best":
+            settings = Settings(sigma=case.sigma, tier="best")
         elif name == "mean_ref":
             settings = Settings(sigma=case.total)
         else:
