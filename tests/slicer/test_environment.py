@@ -232,7 +232,7 @@ def test_no_answer(tmp_path: Path, code: str, text: str) -> None:
     assert not found.ok
     assert text in found.problems[0].text
     assert found.problems[0].hint
-    assert "pip install medidiff" in found.setup
+    assert "pip install FOLDER_OF_MEDIDIFF" in found.setup
 
 
 def test_facts_of_any_shape_do_not_break_the_panel(tmp_path: Path) -> None:

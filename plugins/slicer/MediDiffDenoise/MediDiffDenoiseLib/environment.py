@@ -22,8 +22,12 @@ LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_
 
 VENV = "%USERPROFILE%\\medidiff-env" if sys.platform == "win32" else "~/medidiff-env"
 VENV_PYTHON = f"{VENV}\\Scripts\\python.exe" if sys.platform == "win32" else f"{VENV}/bin/python"
-SETUP = f"python3 -m venv {VENV}\n{VENV_PYTHON} -m pip install medidiff\n{VENV_PYTHON} -m medidiff doctor\n"
-"""What to type in a terminal where medidiff is missing."""
+SETUP = (
+    f"python3 -m venv {VENV}\n"
+    f"{VENV_PYTHON} -m pip install FOLDER_OF_MEDIDIFF\n"
+    f"{VENV_PYTHON} -m medidiff doctor\n"
+)
+"""What to type in a terminal where medidiff is missing; the folder is a clone of the repository."""
 
 
 @dataclass
