@@ -41,6 +41,9 @@ MAP_STEP = 4
 AIR = -950.0
 """HU below which a margin of a slice is air and cut off."""
 
+LEAST = 192
+"""Pixels in each direction that a slice keeps if it has them: room for patches."""
+
 VAL_SHARE = 0.15
 """Share of the file for validation."""
 
@@ -86,12 +89,14 @@ def write(
 
 
 def references(config: TrainConfig, role: str) -> list[Reference]:
-    """CT slices of a pack, as `medidiff.training.ct_source.cached_references` gives them of a cache."""
+    """CT slices of a pack that are as large as a patch, as `cached_references` gives them of a cache."""
     from medidiff.training.ct_source import _reference
 
     found = []
     for a in _read(config, role):
         item = _ct_item(a)
+        if min(item.hu.shape[1:]) < config.data.patch:
+            continue
         found.append(_reference(item, float(a["sigma"]), a["own"], config.optimiser.soft_weight))
     return found
 
@@ -203,8 +208,8 @@ def _body(hu: NDArray[np.int16], margin: int = 16) -> tuple[slice, slice]:
         count = hu.shape[1 - axis]
         first, last = (int(lines[0]), int(lines[-1]) + 1) if lines.size else (0, count)
         first, last = max(0, first - margin), min(count, last + margin)
-        want = min(count, -(-(last - first) // 16) * 16)
-        first = min(first, count - want)
+        want = min(count, max(LEAST, -(-(last - first) // 16) * 16))
+        first = max(0, min(first - (want - (last - first)) // 2, count - want))
         box.append(slice(first, first + want))
     return box[0], box[1]
 

@@ -332,9 +332,20 @@ def test_margins_of_air_are_cut_off() -> None:
     hu = np.full((200, 300), -1000, np.int16)
     hu[60:120, 100:220] = 40
     rows, columns = pack._body(hu)
-    assert (rows.start, rows.stop) == (44, 44 + 96)
-    assert (columns.start, columns.stop) == (84, 84 + 160)
+    # The columns in multiples of 16 with their margin of 16; the rows not below 192, around the body.
+    assert (rows.start, rows.stop) == (0, 192)
+    assert (columns.start, columns.stop) == (64, 64 + 192)
+    wide = np.full((200, 500), -1000, np.int16)
+    wide[:, 100:340] = 40
+    assert pack._body(wide)[1] == slice(84, 84 + 272)
     assert pack._body(np.full((64, 64), -1000, np.int16)) == (slice(0, 64), slice(0, 64))
+
+
+def test_slices_smaller_than_a_patch_are_left_out(config: TrainConfig, tmp_path: Path) -> None:
+    here = packed(config, tmp_path / "ct.pack")
+    large = replace(here, data=replace(here.data, patch=97))  # the toy slices have 96 rows
+    assert len(pack.references(here, "train")) == 4
+    assert pack.references(large, "train") == []
 
 
 def test_a_pack_keeps_to_its_size_and_says_what_it_is(config: TrainConfig, tmp_path: Path) -> None:
