@@ -24,6 +24,11 @@ LN_SIGMA_RANGE = (-7.0, 0.5)
 """Span of ln(s) (s: noise SD in network units) that the Fourier features resolve."""
 
 
+NEIGHBOUR_RATIO = (1.0, 10.0)
+"""Range of the neighbours' noise level over that of the state in training; the last steps of a sampler may
+go further, and the network must not be asked what it has never seen."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """What is known about one slice.
@@ -75,7 +80,7 @@ def vector(condition: Condition) -> NDArray[np.float32]:
         known,
         float(np.log(condition.pixel_mm / 0.7)),
         1.0 if condition.modality == "mr" else 0.0,
-        float(np.log(max(condition.neighbour_ratio, 1.0))),
+        float(np.log(np.clip(condition.neighbour_ratio, *NEIGHBOUR_RATIO))),
         float(condition.previous),
         float(condition.following),
     ]
