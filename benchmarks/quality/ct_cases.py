@@ -19,7 +19,7 @@ from medidiff.evaluation.protocol import RMSE_CLIP_HU, WINDOWS, Protocol
 from medidiff.noise import ct
 from medidiff.noise.estimate_ct import global_noise_level
 from medidiff.noise.spectrum import Kernel, Spectrum
-from medidiff.training.ct_source import BINNED
+from medidiff.training.ct_reference import BINNED
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume
 from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot

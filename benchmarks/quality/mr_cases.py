@@ -13,7 +13,7 @@ import numpy as np
 from medidiff.evaluation.protocol import Protocol
 from medidiff.intensity import Intensity
 from medidiff.noise import mr
-from medidiff.training.mr_source import foreground, own_level
+from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume
 from quality.case import NOISY, SEED, Case, FloatArray, Slot

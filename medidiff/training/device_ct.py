@@ -15,14 +15,13 @@ import numpy as np
 from jax import random
 
 from medidiff.training.config import TrainConfig
+from medidiff.training.ct_reference import OWN_GRID, Reference
 from medidiff.training.ct_source import (
     MAX_FILTER,
-    OWN_GRID,
     OWN_KERNEL,
     TARGET_RATIO,
     TEXTURE_TOLD,
     CTSource,
-    Reference,
 )
 from medidiff.training.device_cut import PLACES, Fields, places
 from medidiff.training.device_inserts import draw_inserts

@@ -16,7 +16,8 @@ from jax import random
 
 from medidiff.training.config import TrainConfig
 from medidiff.training.device_cut import PLACES, Fields, places
-from medidiff.training.mr_source import BACKGROUND, INVERTED, MRSource, foreground
+from medidiff.training.mr_source import INVERTED, MRSource
+from medidiff.training.mr_stacks import BACKGROUND, foreground
 
 Array = Any
 MODES = 3

@@ -22,8 +22,8 @@ from medidiff.errors import ModelError, UsageError
 from medidiff.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from medidiff.training.ct_source import Reference
-    from medidiff.training.mr_source import Stack
+    from medidiff.training.ct_reference import Reference
+    from medidiff.training.mr_stacks import Stack
 
 VERSION = 1
 BASE_STEP = 1.0 / 4.0
@@ -90,20 +90,20 @@ def write(
 
 def references(config: TrainConfig, role: str) -> list[Reference]:
     """CT slices of a pack that are as large as a patch, as `cached_references` gives them of a cache."""
-    from medidiff.training.ct_source import _reference
+    from medidiff.training.ct_reference import reference_of
 
     found = []
     for a in _read(config, role):
         item = _ct_item(a)
         if min(item.hu.shape[1:]) < config.data.patch:
             continue
-        found.append(_reference(item, float(a["sigma"]), a["own"], config.optimiser.soft_weight))
+        found.append(reference_of(item, float(a["sigma"]), a["own"], config.optimiser.soft_weight))
     return found
 
 
 def stacks(config: TrainConfig, role: str) -> list[Stack]:
     """MR volumes of a pack in all their orientations."""
-    from medidiff.training.mr_source import views
+    from medidiff.training.mr_stacks import views
 
     found: list[Stack] = []
     for a in _read(config, role):
@@ -116,7 +116,7 @@ def stacks(config: TrainConfig, role: str) -> list[Stack]:
 def _items(config: TrainConfig, role: str) -> Iterator[Arrays]:
     """Encoded items; scans take turns, so that a small pack still holds all of them."""
     if config.modality == "mr":
-        from medidiff.training.mr_source import volumes
+        from medidiff.training.mr_stacks import volumes
         from medidiff.training.scans import data_root, list_scans
 
         for scan in _shuffled(list_scans(data_root(config.data.root), "mr", role)):
@@ -129,7 +129,7 @@ def _items(config: TrainConfig, role: str) -> Iterator[Arrays]:
                     "label": np.array(_pseudonym(scan.label)),
                 }
         return
-    from medidiff.training.ct_source import cached_references
+    from medidiff.training.ct_reference import cached_references
 
     queues: dict[tuple[str, bool], list[Reference]] = {}
     for r in cached_references(config, role):

@@ -15,8 +15,9 @@ from toy import toy_config
 from medidiff.errors import MedidiffError, NoImageError
 from medidiff.intensity import Intensity
 from medidiff.noise.spectrum import Kernel, radial_frequency
-from medidiff.training import ct_source
-from medidiff.training.ct_source import OWN_GRID, CTSource, Reference
+from medidiff.training import ct_reference, ct_source
+from medidiff.training.ct_reference import OWN_GRID, Reference
+from medidiff.training.ct_source import CTSource
 from medidiff.training.loader import batches
 
 SHAPE = (80, 96)
@@ -208,8 +209,8 @@ def test_a_target_noisier_than_the_level_is_not_used(source: CTSource) -> None:
 def test_levels_and_kernels_of_the_cache_are_measured(source: CTSource) -> None:
     """The cache holds slices of 12 HU with the soft kernel; its clean slice counts as 0.4 of that."""
     assert [r.sigma for r in source.references] == pytest.approx([12.0] * 3, rel=0.2)
-    assert source.clean[0].sigma == pytest.approx(ct_source.BINNED * 12.0, rel=0.2)
-    kernel = ct_source.measured_kernels([r.item for r in source.references])["toy"]
+    assert source.clean[0].sigma == pytest.approx(ct_reference.BINNED * 12.0, rel=0.2)
+    kernel = ct_reference.measured_kernels([r.item for r in source.references])["toy"]
     f = np.array([2.5, 3.5, 4.5, 5.5], np.float32)
     found, true = np.interp(f, OWN_GRID, kernel), Kernel().response(f)
     np.testing.assert_allclose(found / found[0], true / true[0], atol=0.08)
@@ -239,7 +240,7 @@ def test_failure_in_the_background_is_told(tmp_path: Path) -> None:
 
 
 def test_weights_favour_soft_tissue(source: CTSource) -> None:
-    made = ct_source._reference(source.references[0].item, 12.0, Kernel().response(OWN_GRID), 2.0)
+    made = ct_reference.reference_of(source.references[0].item, 12.0, Kernel().response(OWN_GRID), 2.0)
     hu = body((96, 112))
     assert set(np.unique(made.weight)) == {1.0, 2.0}
     assert (made.weight[(hu > 30) & (hu < 50)] == 2.0).mean() > 0.95
@@ -251,5 +252,5 @@ def test_a_series_of_one_slice_keeps_its_noise_level() -> None:
     shape = (128, 128)
     f = radial_frequency(shape, PIXEL_MM)
     noise = 12.0 * coloured(np.sqrt(f) * Kernel().response(f), shape, rng)
-    levels = ct_source.measured_levels([item(body(shape) + noise, rng)])
+    levels = ct_reference.measured_levels([item(body(shape) + noise, rng)])
     assert levels["toy", False][0] == pytest.approx(12.0, rel=0.3)

@@ -13,7 +13,8 @@ from scipy import ndimage
 from toy import toy_config
 
 from medidiff.noise import mr
-from medidiff.training.mr_source import MRSource, Stack
+from medidiff.training.mr_source import MRSource
+from medidiff.training.mr_stacks import Stack
 
 jax = pytest.importorskip("jax", reason="jax is not installed")
 DRAWS = 200
@@ -136,7 +137,7 @@ def test_batches_come_from_the_pack(
     source: MRSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packed volumes come back within half a thousandth, in all orientations, and make batches."""
-    from medidiff.training import mr_source, pack
+    from medidiff.training import mr_stacks, pack
     from medidiff.training.device import device_batches
     from medidiff.training.scans import Scan
 
@@ -145,7 +146,7 @@ def test_batches_come_from_the_pack(
     signal[8:32, 8:32, 8:32] = 0.8 + 0.1 * rng.standard_normal((24, 24, 24))
     scan = Scan(Path("nowhere"), "toy", "p1", 1.0, "one")
     monkeypatch.setattr("medidiff.training.scans.list_scans", lambda root, modality, role: [scan])
-    monkeypatch.setattr(mr_source, "volumes", lambda scan: iter([(signal, (1.0, 1.0, 1.0), 0.01)]))
+    monkeypatch.setattr(mr_stacks, "volumes", lambda scan: iter([(signal, (1.0, 1.0, 1.0), 0.01)]))
     config = source.config
     path = pack.write(tmp_path / "mr.pack", config, 5.0)
     config = replace(config, data=replace(config.data, pack=str(path), device=True))
