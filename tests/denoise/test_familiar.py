@@ -98,8 +98,8 @@ def test_the_notes_reach_the_user_and_the_report(tmp_path: Path) -> None:
         main, [*words, "--model", str(tmp_path / "strict"), "--report", "--sigma", "50"]
     )
     assert done.exit_code == 0, done.output
-    (series,) = json.loads((tmp_path / "out" / "report.json").read_text())["series"]
-    page = (tmp_path / "out" / "report.html").read_text()
+    (series,) = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["series"]
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
     for start in ("noise level 50 HU", "noise frequency", "pixel size 0.8 mm", "0.39 % of the voxels"):
         (note,) = [n for n in series["notes"] if n.startswith(start)]
         assert "outside" in note
