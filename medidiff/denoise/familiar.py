@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def outside(
     return notes
 
 
-def untouched(volume: Volume, intensity: Intensity, keep: Sequence[BoolArray]) -> list[Note]:
+def untouched(volume: Volume, intensity: Intensity, keep: Iterable[BoolArray]) -> list[Note]:
     """How much of the scan has values that the model does not know, padding aside.
 
     Args:

@@ -280,7 +280,7 @@ class Run:
     def _notes(self) -> tuple[str, ...]:
         """What a user should know: above all where this scan lies outside of what the model has seen."""
         count = len(self.volume.array)
-        keep = [self._keep(k) for k in range(count)]
+        keep = (self._keep(k) for k in range(count))  # one mask at a time: memory stays flat
         scale, texture = self.intensity.scale, self.noise.texture
         levels = [self.noise.of_slice(k) / scale for k in range(count)]
         notes = [
