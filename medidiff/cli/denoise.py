@@ -12,7 +12,6 @@ from medidiff.cli.options import (
     FORMATS,
     INPUT,
     HelpfulCommand,
-    RoiType,
     command_line,
     machine_options,
     model_options,
@@ -22,6 +21,7 @@ from medidiff.cli.options import (
     sampler_options,
     talk_options,
 )
+from medidiff.cli.types import RoiType
 
 
 @click.command(cls=HelpfulCommand, short_help="Denoise CT and MR scans.")

@@ -14,12 +14,12 @@ import click
 from medidiff.cli.options import (
     INPUT,
     HelpfulCommand,
-    TestType,
     command_line,
     modality_option,
     picture_options,
     talk_options,
 )
+from medidiff.cli.types import TestType
 
 if TYPE_CHECKING:
     from medidiff.batch.judging import Judged, Measures

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medidiff.cli.options import EPILOG, SETTINGS, HelpfulCommand, SizeType, json_flag, talk_options
+from medidiff.cli.options import EPILOG, SETTINGS, HelpfulCommand, json_flag, talk_options
+from medidiff.cli.types import SizeType
 
 if TYPE_CHECKING:
     from medidiff.models.bundle import Bundle

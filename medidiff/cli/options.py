@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from medidiff.cli.types import SigmaType, SlicesType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,133 +39,6 @@ MODALITIES = ("auto", "ct", "mr")
 
 INPUT = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(path_type=Path)
-
-
-class SigmaType(click.ParamType):  # type: ignore[type-arg]
-    """A noise level: ``auto`` (None), a positive number, or the path of a noise map."""
-
-    name = "auto|VALUE|MAP"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """None, a float or a Path."""
-        if value is None or not isinstance(value, str):
-            return value
-        if value == "auto":
-            return None
-        try:
-            number = float(value)
-        except ValueError:
-            if value and Path(value).exists():
-                return Path(value)
-            self.fail(
-                f"The noise level is auto, a positive number, or an image with the noise SD of every voxel. "
-                f"Received: {value}.", param, ctx,
-            )  # fmt: skip
-        if not (math.isfinite(number) and number > 0):
-            self.fail(f"The noise level must be a positive number. Received: {value}.", param, ctx)
-        return number
-
-
-class KernelType(click.ParamType):  # type: ignore[type-arg]
-    """A reconstruction kernel: ``soft``, ``sharp``, or the frequency of half response in lp/cm."""
-
-    name = "soft|sharp|F50"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The word, or a float."""
-        if value in ("soft", "sharp") or not isinstance(value, str):
-            return value
-        try:
-            number = float(value)
-        except ValueError:
-            number = 0.0
-        if not (math.isfinite(number) and number > 0):
-            self.fail(f"A kernel is soft, sharp, or a frequency in lp/cm. Received: {value}.", param, ctx)
-        return number
-
-
-class LevelType(click.ParamType):  # type: ignore[type-arg]
-    """A noise SD to insert: a positive number, or for MR a percentage."""
-
-    name = "VALUE[%]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """``(number, is a percentage)``."""
-        if not isinstance(value, str):
-            return value
-        text = value.strip()
-        try:
-            number = float(text.removesuffix("%"))
-        except ValueError:
-            number = 0.0
-        if not (math.isfinite(number) and number > 0):
-            self.fail(f"A noise SD is a positive number, or as 6% for MR. Received: {value}.", param, ctx)
-        return number, text.endswith("%")
-
-
-class SlicesType(click.ParamType):  # type: ignore[type-arg]
-    """Slices counted from 1: ``12,40``."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of numbers."""
-        if not isinstance(value, str):
-            return value
-        parts = value.replace(" ", "").split(",")
-        if not all(part.isdecimal() and int(part) for part in parts):
-            self.fail(f"Slices are numbers from 1 with commas between. Received: {value}.", param, ctx)
-        return tuple(int(part) for part in parts)
-
-
-class RoiType(click.ParamType):  # type: ignore[type-arg]
-    """Voxel bounds: ``i0,i1,j0,j1,k0,k1``, half open."""
-
-    name = "I0,I1,J0,J1,K0,K1"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of six numbers."""
-        if not isinstance(value, str):
-            return value
-        parts = value.replace(" ", "").split(",")
-        if len(parts) != 6 or not all(part.isdecimal() for part in parts):
-            self.fail(
-                f"A region is i0,i1,j0,j1,k0,k1: the first voxel along each axis of the file and the one "
-                f"after the last, counted from 0. Received: {value}.", param, ctx,
-            )  # fmt: skip
-        return tuple(int(part) for part in parts)
-
-
-class SizeType(click.ParamType):  # type: ignore[type-arg]
-    """Height and width in pixels: ``512,512``."""
-
-    name = "H,W"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """``(height, width)``."""
-        if not isinstance(value, str):
-            return value
-        parts = value.replace(" ", "").split(",")
-        if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-            self.fail(f"A size is height and width in pixels, as 512,512. Received: {value}.", param, ctx)
-        return int(parts[0]), int(parts[1])
-
-
-class TestType(click.ParamType):  # type: ignore[type-arg]
-    """A scan to judge, with a name for tables: ``NAME=PATH``, or the path alone."""
-
-    name = "[NAME=]PATH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """``(name or None, path)``."""
-        if not isinstance(value, str):
-            return value
-        if Path(value).exists():
-            return None, Path(value)
-        name, equals, path = value.partition("=")
-        if name and equals and Path(path).exists():
-            return name, Path(path)
-        self.fail(f"Path '{path or value}' does not exist.", param, ctx)
 
 
 class HelpfulCommand(click.Command):

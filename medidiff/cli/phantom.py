@@ -16,11 +16,11 @@ from medidiff.cli.options import (
     INPUT,
     SETTINGS,
     HelpfulCommand,
-    KernelType,
     command_line,
     progress_option,
     talk_options,
 )
+from medidiff.cli.types import KernelType
 
 if TYPE_CHECKING:
     from medidiff.phantom import Findings, Study

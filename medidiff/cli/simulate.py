@@ -13,12 +13,11 @@ from medidiff.cli.options import (
     INPUT,
     SETTINGS,
     HelpfulCommand,
-    KernelType,
-    LevelType,
     output_options,
     progress_option,
     talk_options,
 )
+from medidiff.cli.types import KernelType, LevelType
 
 if TYPE_CHECKING:
     from medidiff.io import SeriesItem
