@@ -163,7 +163,7 @@ def test_every_code_of_an_error_is_a_reason() -> None:
 
 
 def test_every_exit_code_has_a_word() -> None:
-    from medidiff.cli.progress import CODES
+    from medidiff.cli.events import CODES
 
     codes = {c.exit_code for c in [MedidiffError, *MedidiffError.__subclasses__()]}
     assert codes | {4} == set(CODES)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from medidiff.batch.account import Account, Outcome
+from medidiff.batch.failures import cancelled_outcome, left_out
 from medidiff.batch.planning import Plan
 from medidiff.batch.pool import Pool
-from medidiff.batch.series import Observer, SeriesRun, cancelled_outcome, left_out
+from medidiff.batch.series import Observer, SeriesRun
 
 
 def run(plan: Plan, pool: Pool, observer: Observer, cancelled: Callable[[], bool] = lambda: False) -> Account:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,19 +11,17 @@ from typing import Protocol
 
 import numpy as np
 
-from medidiff import __version__
-from medidiff.batch.account import Outcome, Status, is_memory
+from medidiff.batch.account import Outcome
+from medidiff.batch.derivations import copied, derivation_of
+from medidiff.batch.failures import cancelled_outcome, failed, left_out, unexpected
 from medidiff.batch.planning import Entry, Plan, suits, taken_as
 from medidiff.batch.pool import Pool
-from medidiff.batch.request import Bounds, Request
 from medidiff.batch.roi import bounds_of
 from medidiff.denoise import Denoiser, Result, Settings
-from medidiff.denoise.consistency import gain_of
-from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError, UsageError
+from medidiff.errors import CancelledError, MedidiffError, RefusedError, UsageError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.io import Derivation, Reason, SeriesItem, open_output, read
 from medidiff.io.output import Output
-from medidiff.models.bundle import Bundle
 from medidiff.report import Study, alone
 from medidiff.volume import Volume
 
@@ -57,18 +54,6 @@ class _Done:
     model: str | None
 
 
-def left_out(entry: Entry) -> Outcome:
-    """The outcome of an entry that was not planned."""
-    assert entry.decision != "planned"
-    return Outcome(entry.item, entry.decision, entry.reason, code=entry.code, error=entry.error)
-
-
-def cancelled_outcome(entry: Entry, error: CancelledError | None = None) -> Outcome:
-    """The outcome of a planned entry that the user stopped."""
-    reason = Reason.CANCELLED
-    return Outcome(entry.item, "cancelled", reason.value, error=error, code=reason.name)
-
-
 class SeriesRun:
     """One source series on its way: its stacks are denoised one by one and come back as one series."""
 
@@ -93,9 +78,9 @@ class SeriesRun:
         except CancelledError as error:
             return [cancelled_outcome(e, error) if e.decision == "planned" else left_out(e) for e in entries]
         except Exception as error:  # of writing: it concerns every stack of the series
-            failed = [_failed(e, error) if e.decision == "planned" else left_out(e) for e in entries]
+            now = [failed(e, error) if e.decision == "planned" else left_out(e) for e in entries]
             kept = [o for o in outcomes if o.status in ("refused", "failed")]
-            return [next((o for o in kept if o.item is new.item), new) for new in failed]
+            return [next((o for o in kept if o.item is new.item), new) for new in now]
         return outcomes
 
     def _stack(self, number: int, entry: Entry, undo: ExitStack) -> Outcome:
@@ -106,7 +91,7 @@ class SeriesRun:
         except CancelledError:
             raise
         except Exception as error:  # a bug or an odd file must not cost the user the other series
-            return replace(_failed(entry, error), seconds=time.monotonic() - clock)
+            return replace(failed(entry, error), seconds=time.monotonic() - clock)
         self._observer.stage("writing")
         request, notes = self._plan.request, [*entry.notes, *done.result.notes]
         written: dict[str, Path] = {}
@@ -138,7 +123,7 @@ class SeriesRun:
         try:
             found = alone(number, volume, result, self._plan.request.slices)
         except Exception as error:  # the denoised scan is written and good
-            what = error if isinstance(error, MedidiffError) else _unexpected(error, entry)
+            what = error if isinstance(error, MedidiffError) else unexpected(error, entry)
             notes.append(f"no figures for the report: {what}")
             return None
         notes += found.notes
@@ -151,7 +136,7 @@ class SeriesRun:
         volume = read(entry.item)
         request = self._plan.request
         if request.copies:
-            return volume, _Done(Result(volume), _copied(request), None)
+            return volume, _Done(Result(volume), copied(request), None)
         modality = entry.modality if entry.modality != "OT" else volume.modality
         model = entry.model or _model_for(volume, entry)
         volume = taken_as(volume, suits(entry.item, modality, model, self._pool))
@@ -165,7 +150,7 @@ class SeriesRun:
         self._observer.ready(denoiser, volume)
         self._observer.stage("denoising")
         result = denoiser.run(volume, settings, self._observer.progress, self._cancelled)
-        derivation = _derivation(denoiser.bundle, denoiser, settings, result, request)
+        derivation = derivation_of(denoiser.bundle, denoiser, settings, result, request)
         return volume, _Done(result, derivation, denoiser.bundle.name)
 
     def _output(self, suffix: str, item: SeriesItem, undo: ExitStack) -> Output:
@@ -218,84 +203,3 @@ def _output(suffix: str, volume: Volume, result: Result) -> Volume | None:
     if result.uncertainty is None:
         return None
     return volume.with_array(result.uncertainty)
-
-
-def _derivation(
-    bundle: Bundle, denoiser: Denoiser, settings: Settings, result: Result, request: Request
-) -> Derivation:
-    """What the headers say."""
-    engine = denoiser.engine
-    return Derivation(
-        model_id=f"{bundle.name}-{bundle.version}",
-        model_sha256=bundle.sha256,
-        version=__version__,
-        mode=settings.mode,
-        tier=settings.tier,
-        steps=settings.evaluations,
-        samples=settings.draws,
-        coils=settings.coils,
-        seed=settings.seed,
-        sigma_text=result.sigma_text,
-        sigma_setting=_sigma_setting(settings),
-        strength=settings.strength,
-        guidance=gain_of(bundle, settings.guidance),
-        window="-1024 to 3071 HU" if bundle.modality == "ct" else "0 to 4 x foreground p99",
-        engine=f"{engine.name} {engine.precision}",
-        context=result.context,
-        roi=_roi_text(request.roi),
-        synthetic_data=request.synthetic_data,
-    )
-
-
-def _roi_text(roi: Bounds | None) -> str:
-    """A region for people: ``i 10:20, j 0:512, k 5:6``."""
-    return "" if roi is None else ", ".join(f"{a} {roi[2 * n]}:{roi[2 * n + 1]}" for n, a in enumerate("ijk"))
-
-
-def _copied(request: Request) -> Derivation:
-    """What the headers of an unchanged scan say."""
-    return Derivation(
-        "none", version=__version__, strength=0.0, context=0, operation="copy",
-        synthetic_data=request.synthetic_data,
-    )  # fmt: skip
-
-
-def _sigma_setting(settings: Settings) -> str:
-    """The noise level that was asked for, as text that tells any two apart."""
-    if settings.sigma is None:
-        return "auto"
-    if isinstance(settings.sigma, np.ndarray):
-        return f"map {hashlib.sha256(np.ascontiguousarray(settings.sigma).tobytes()).hexdigest()[:16]}"
-    return repr(float(settings.sigma))
-
-
-def _failed(entry: Entry, error: Exception) -> Outcome:
-    """The outcome of a stack that met an error."""
-    if isinstance(error, MedidiffError):
-        status: Status = "refused" if isinstance(error, RefusedError) else "failed"
-        return Outcome(
-            entry.item, status, _located(error, entry), model=entry.model, error=error, code=error.code
-        )
-    known = _unexpected(error, entry)
-    return Outcome(entry.item, "failed", str(known), model=entry.model, error=known, code=known.code)
-
-
-def _located(error: MedidiffError, entry: Entry) -> str:
-    """The message, with the series in front where the error does not say where."""
-    return str(error) if error.where else f"{entry.item.path}: {error}"
-
-
-def _unexpected(error: Exception, entry: Entry) -> MedidiffError:
-    """An error for people that keeps the one it comes from."""
-    if is_memory(error):
-        z, y, x = entry.item.shape
-        known: MedidiffError = MemoryLimitError(
-            f"out of memory with {x}x{y}x{z} voxels", where=entry.item.path,
-            hint="Close other programs, or use a smaller --tile.",
-        )  # fmt: skip
-    else:
-        text = " ".join(str(error).split())[:200] or "no message"
-        what = f"unexpected {type(error).__name__}: {text}"
-        known = MedidiffError(what, where=entry.item.path, hint="Use -v for the traceback.")
-    known.__cause__ = error
-    return known

@@ -45,8 +45,8 @@ def command(engine: str, as_json: bool, quiet: bool, verbose: bool) -> int:
 
 def _facts(engine: str) -> dict[str, Any]:
     """Everything, as plain values."""
+    from medidiff.cli.events import PROTOCOL
     from medidiff.cli.models import _bundles, _summary
-    from medidiff.cli.progress import PROTOCOL
     from medidiff.engines.select import available, quick
     from medidiff.report import versions
 

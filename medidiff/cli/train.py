@@ -56,7 +56,8 @@ def command(
     medidiff train configs/ct.toml --pack ct.pack
     """
     from medidiff import models
-    from medidiff.cli.progress import choose, counter, emit, made
+    from medidiff.cli.events import emit
+    from medidiff.cli.progress import choose, counter, made
     from medidiff.training.config import load
 
     config = load(config_file)

@@ -17,7 +17,7 @@ TIERS = {"fast": 1, "best": 8}
 Roi = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Bounds along ``(z, y, x)``, half open."""
 
-DEFAULT_STEPS = {"mean": 1, "natural": 4, "sample": 8}
+DEFAULT_STEPS = {"mean": 1, "natural": 2, "sample": 8}
 """Network evaluations a slice."""
 
 

@@ -140,7 +140,8 @@ def natural(
 ) -> Estimate:
     """Euler steps of the probability-flow ODE, x <- D + (t'/t)(x - D) for the matched process.
 
-    Deterministic from the scan on: texture comes from the scan's own residual.
+    Deterministic from the scan on: texture comes from the scan's own residual. Where the last level is not 0,
+    that share of the residual stays.
     """
     return _chain(denoised, y, process, levels, False, rng, noise, callback)
 

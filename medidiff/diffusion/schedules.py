@@ -13,6 +13,11 @@ Levels = tuple[float, ...]
 TAU_MIN = 0.1
 """Lowest level of `geo` before 0: below a tenth of the scan's noise a step changes nothing visible."""
 
+REST = 0.15
+"""Level at which `natural` stops. What a network leaves of the noise is of low frequencies; where this share
+of the scan's own noise stays, the mean frequency of what remains shifts by less than 15 % down to a tenth of
+the dose, and small faint objects are about as detectable as in the scan (`benchmarks/observer.py`)."""
+
 FAST_DDPM: Levels = tuple((k + 1) / 1000 for k in (999, 949, 899, 849, 799, 699, 599, 399, 199, 0)) + (0.0,)
 """The non-uniform ten-step grid of Fast-DDPM (Jiang et al. 2024) over 1000 levels, as s."""
 
@@ -23,10 +28,10 @@ def geo(steps: int, tau_min: float = TAU_MIN) -> Levels:
     return (*(float(t) for t in np.geomspace(1.0, tau_min, steps)), 0.0)
 
 
-def quad(steps: int) -> Levels:
-    """tau_i = (1 - i / K)^2."""
+def quad(steps: int, last: float = 0.0) -> Levels:
+    """tau_i = (1 - i / K)^2, from 1 to `last`."""
     _at_least_one(steps)
-    return tuple((1.0 - i / steps) ** 2 for i in range(steps + 1))
+    return tuple(last + (1.0 - last) * (1.0 - i / steps) ** 2 for i in range(steps + 1))
 
 
 def uniform(steps: int, start: float = 1.0) -> Levels:
@@ -46,7 +51,7 @@ def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float) -> 
     """The grid for a scan of noise SD t_y; (1, 0) where there is too little noise for several steps.
 
     Args:
-        kind: ``"geo"`` or ``"quad"``.
+        kind: ``"geo"``, to 0, or ``"quad"``, to `REST`.
         steps: network evaluations.
         t_y: noise SD of the scan.
         t_min: lowest trained noise SD, same unit.
@@ -55,7 +60,7 @@ def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float) -> 
         raise ValueError(f"kind must be 'geo' or 'quad'. Received: {kind}")
     if t_y <= 2 * t_min:
         return (1.0, 0.0)
-    return quad(steps) if kind == "quad" else geo(steps, max(TAU_MIN, t_min / t_y))
+    return quad(steps, REST) if kind == "quad" else geo(steps, max(TAU_MIN, t_min / t_y))
 
 
 def stop_at(levels: Levels, rho: float) -> Levels:

@@ -60,7 +60,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """Optimisation: Adam, warm-up, constant rate, then a linear decay to zero.
+    """Optimisation: Adam or Muon, warm-up, constant rate, then a linear decay to zero.
 
     A constant rate with a final decay (rather than a cosine) lets a run be prolonged without losing what
     it has learnt: raise `steps` and resume from a checkpoint before the decay.
@@ -79,6 +79,7 @@ class OptimiserConfig:
         bias: weight of the penalty on the mean error of each HU bin (science notes, section 4).
         nps: weight of the penalty on the spectrum of what is removed.
         inverse_variance: samples with noisy targets count as much as they tell, v / (v + excess).
+        kind: ``"adam"`` or ``"muon"``, which learns more a step for 5 % of its time.
     """
 
     steps: int = 30_000
@@ -94,6 +95,7 @@ class OptimiserConfig:
     bias: float = 0.0
     nps: float = 0.0
     inverse_variance: bool = False
+    kind: str = "adam"
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def load(path: Path) -> TrainConfig:
         ("process", config.process, tuple(PROCESSES)),
         ("noise", config.data.noise, ("matched", "white")),
         ("conditioning", config.data.conditioning, ("map", "scalar", "none")),
+        ("kind", config.optimiser.kind, ("adam", "muon")),
     ):
         if value not in known:
             raise UsageError(

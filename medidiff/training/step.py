@@ -12,6 +12,7 @@ from keras import ops
 from medidiff.diffusion import objective
 from medidiff.diffusion.precondition import Precondition
 from medidiff.training.config import OptimiserConfig
+from medidiff.training.muon import Muon
 from medidiff.training.penalties import Penalties
 from medidiff.training.samples import FloatArray
 
@@ -53,7 +54,9 @@ def loss_terms(
 
 
 def make_optimiser(config: OptimiserConfig) -> keras.optimizers.Optimizer:
-    """Adam with the betas of EDM2 (Karras et al. 2024) and clipping by global norm."""
+    """Adam with the betas of EDM2 (Karras et al. 2024), or Muon with it, and clipping by global norm."""
+    if config.kind == "muon":
+        return Muon(config.rate, clip=config.clip)
     return keras.optimizers.Adam(config.rate, beta_1=0.9, beta_2=0.99, global_clipnorm=config.clip)
 
 

@@ -47,7 +47,7 @@ def events(text: str) -> list[dict]:
 
 def test_hello_comes_before_anything_slow(environment: dict[str, str], tmp_path: Path) -> None:
     code = (
-        "import sys, medidiff.cli.progress as p\n"
+        "import sys, medidiff.cli.events as p\n"
         "real = p.emit\n"
         "def emit(event, **fields):\n"
         "    real(event, **fields, slow=sorted({'numpy', 'pydicom', 'openvino'} & set(sys.modules)))\n"

@@ -85,7 +85,7 @@ def test_another_protocol_is_refused_with_both_versions() -> None:
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
     """The codes of the manual, and the words of the error events."""
-    from medidiff.cli.progress import CODES, PROTOCOL
+    from medidiff.cli.events import CODES, PROTOCOL
 
     assert {status: from_exit(status)[0] for status in CODES} == CODES
     assert PROTOCOL == protocol.PROTOCOL
