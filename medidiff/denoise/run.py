@@ -26,7 +26,7 @@ from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
 from medidiff.models.conditioning import SCAN_WIDTH, Condition, vector
 from medidiff.models.processes import MATCHED, PROCESSES, make
-from medidiff.noise.mr import beyond_rician
+from medidiff.noise.mr import beyond_rician, without_floor
 from medidiff.noise.spectrum import Spectrum
 from medidiff.volume import BoolArray, FloatArray, Volume
 
@@ -123,7 +123,7 @@ class Run:
             factor = self.bundle.uncertainty_factor(sigma)
             variance = None if variance is None else variance * np.float32(factor**2)
         if settings.coils > 1:
-            image = self._without_floor(k, image, sigma)
+            image, variance = self._without_floor(k, image, variance, sigma)
         if settings.strength < 1.0:
             image = image + np.float32(1.0 - settings.strength) * (y - image)
         return image.astype(np.float32, copy=False), variance
@@ -231,10 +231,12 @@ class Run:
         relative = self.noise.relative(k)
         return np.ones(self.volume.array.shape[1:], np.float32) if relative is None else relative
 
-    def _without_floor(self, k: int, image: FloatArray, sigma: float) -> FloatArray:
+    def _without_floor(
+        self, k: int, image: FloatArray, variance: FloatArray | None, sigma: float
+    ) -> tuple[FloatArray, FloatArray | None]:
         """The signal under the floor of several coils; the network has removed one coil's part of it."""
         floor = beyond_rician(np.float32(sigma) * self._relative(k), self.settings.coils)
-        return np.asarray(np.sqrt(np.maximum(np.maximum(image, 0.0) ** 2 - floor, 0.0)), np.float32)
+        return without_floor(image, variance, floor)
 
     def _calm(self, image: FloatArray, mean: FloatArray, sigma: float) -> FloatArray:
         """MR at low SNR: the posterior mean instead of a state that is no magnitude image."""

@@ -184,6 +184,28 @@ def beyond_rician(sigma: ArrayLike, coils: int) -> NDArray[np.float32]:
     return np.asarray(2 * (coils - 1) * np.asarray(sigma, np.float32) ** 2, np.float32)
 
 
+def without_floor(
+    image: NDArray[np.float32], variance: NDArray[np.float32] | None, floor: ArrayLike
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """A = sqrt(max(D^2 - floor, 0)) and its variance.
+
+    By error propagation SD(A) = D SD(D) / A; where A vanishes A^2 has the SD 2 D SD(D) and A about 0.7 of the
+    root of it, so that D SD(D) / max(A, sqrt(2 D SD(D))) has both limits.
+
+    Args:
+        image: D.
+        variance: of D, or None.
+        floor: as `beyond_rician` gives it.
+    """
+    held = np.maximum(image, 0.0)
+    square = np.maximum(held**2 - np.asarray(floor, np.float32), 0.0)
+    found = np.sqrt(square).astype(np.float32)
+    if variance is None:
+        return found, None
+    spread = held * np.sqrt(variance)
+    return found, (spread**2 / np.maximum(np.maximum(square, 2.0 * spread), 1e-12)).astype(np.float32)
+
+
 def koay_xi(theta: ArrayLike) -> NDArray[np.float64]:
     """Var[m] / sigma^2 of a Rician magnitude at SNR theta = A / sigma (Koay and Basser 2006, eq. 11).
 

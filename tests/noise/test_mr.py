@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from medidiff.errors import UsageError
-from medidiff.noise.mr import MRNoise, draw, g_map, koay_xi, rician_mean, simulate, simulate_pair
+from medidiff.noise.mr import (
+    MRNoise,
+    draw,
+    g_map,
+    koay_xi,
+    rician_mean,
+    simulate,
+    simulate_pair,
+    without_floor,
+)
 
 SIGMA = 0.04
 SHAPE = (192, 160)
@@ -152,3 +161,16 @@ def test_impossible_parameters_are_refused(bad: dict[str, object]) -> None:
 def test_only_slices_and_stacks(rng: np.random.Generator) -> None:
     with pytest.raises(UsageError, match="MR noise needs"):
         simulate(np.zeros(8, dtype=np.float32), MRNoise(SIGMA), rng)
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.02, 0.1, 0.5])
+def test_spread_under_the_floor_of_coils(signal: float) -> None:
+    """Against Monte Carlo: D is normal about sqrt(A^2 + floor)."""
+    floor, sd = 0.09, 0.02
+    level = np.sqrt(signal**2 + floor)
+    D = (level + sd * np.random.default_rng(3).standard_normal(200_000)).astype(np.float32)
+    draws, none = without_floor(D, None, floor)
+    image, variance = without_floor(np.float32([level]), np.float32([sd**2]), floor)
+    assert none is None
+    assert image[0] == pytest.approx(signal, abs=1e-3)
+    assert np.sqrt(variance[0]) == pytest.approx(draws.std(), rel=0.15)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "ablations").glob("*.toml"))
 
 DIFFERS = {
+    "adam": {"kind"},
     "base": set(),
     "white": {"noise"},
     "sigma-none": {"conditioning"},

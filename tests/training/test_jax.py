@@ -120,6 +120,7 @@ per_slice = 4
 [optimiser]
 steps = 6
 batch = 8
+kind = "muon"
 precision = "mixed_bfloat16"
 """
 
