@@ -55,9 +55,11 @@ class NoiseModel:
                     received=f"{given.shape}, the scan has {volume.array.shape}",
                 )
             maps = given.astype(np.float32)
-            lit = maps > 0
-            sigma = float(np.sqrt(np.mean(np.square(maps[lit], dtype=np.float64))))
-            return cls(sigma, f"{sigma:.3g} {unit} (map)", maps=maps, texture=_texture(volume, modality))
+            levels = np.array([_level(m, hu, modality) for m, hu in zip(maps, volume.array, strict=True)])
+            sigma = float(np.median(levels[levels > 0]))
+            levels = np.where(levels > 0, levels, sigma).astype(np.float32)
+            text = f"{sigma:.3g} {unit} (map)"
+            return cls(sigma, text, per_slice=levels, maps=maps, texture=_texture(volume, modality))
         if given is not None:
             return cls(float(given), f"{given:.3g} {unit} (given)", texture=_texture(volume, modality))
         from medidiff.noise.estimate import estimate
@@ -73,9 +75,6 @@ class NoiseModel:
 
     def of_slice(self, k: int) -> float:
         """Noise SD of slice k."""
-        if self.maps is not None:
-            lit = self.maps[k][self.maps[k] > 0]
-            return max(float(np.sqrt(np.mean(lit**2))) if lit.size else self.sigma, MIN_SIGMA)
         return self.sigma if self.per_slice is None else max(float(self.per_slice[k]), MIN_SIGMA)
 
     def relative(self, k: int) -> FloatArray | None:
@@ -84,6 +83,22 @@ class NoiseModel:
             return None
         relative = self.maps[k] / np.float32(self.of_slice(k))
         return np.asarray(np.maximum(relative, 0.05), np.float32)
+
+
+def _level(sigma_map: FloatArray, image: FloatArray, modality: str) -> float:
+    """The level of a slice with a map ``[y, x]``, as in training: 0 where the map is empty.
+
+    CT: the median in soft tissue, which the relative map of a simulated slice has as its 1. MR: the lowest
+    level (5th percentile), since a g-factor is 1 where no noise is amplified.
+    """
+    lit = sigma_map > 0
+    if modality == "ct":
+        from medidiff.noise.ct import soft_tissue
+
+        soft = soft_tissue(np.nan_to_num(image)) & lit
+        lit = soft if soft.any() else lit
+        return float(np.median(sigma_map[lit])) if lit.any() else 0.0
+    return float(np.percentile(sigma_map[lit], 5.0)) if lit.any() else 0.0
 
 
 def _steady(per_slice: FloatArray, sigma: float) -> FloatArray:

@@ -11,6 +11,7 @@ from networks import TINY, tiny_bundle
 from scipy import ndimage
 
 from medidiff.denoise import MODES, Denoiser, Settings
+from medidiff.denoise.noise_model import NoiseModel
 from medidiff.diffusion import schedules
 from medidiff.engines import EngineSettings
 from medidiff.errors import CancelledError, ModelError, NoiseLevelError, UsageError
@@ -250,20 +251,37 @@ def test_the_network_is_told_level_texture_and_context() -> None:
 def test_sigma_map_sets_level_and_relative_map() -> None:
     volume = ct_volume((2, 48, 48))
     sigma = np.ones(volume.array.shape, np.float32) * np.array([40, 80], np.float32)[:, None, None]
-    sigma[:, :, :24] *= 0.5
+    sigma[:, :, :12] *= 0.5
+    volume.array[:, 40:] = -1000.0  # air, where the map says nothing about the level
+    sigma[:, 40:] = 7.0
     engine = PixelWiener()
     result = run(volume, engine, sigma=sigma)
     for k, level in enumerate((40, 80)):
-        rms = level * np.sqrt((1 + 0.25) / 2)
         planes, condition = engine.calls[k]
-        np.testing.assert_allclose(np.exp(planes[0, 3]), sigma[k] / rms, rtol=1e-4)
+        np.testing.assert_allclose(np.exp(planes[0, 3]), sigma[k] / level, rtol=1e-4)
         np.testing.assert_allclose(
-            result.volume.array[k], hu(c_skip(rms / 500) * z(volume.array[k])), atol=5e-3
+            result.volume.array[k], hu(c_skip(level / 500) * z(volume.array[k])), atol=5e-3
         )
-        assert condition[0, 0] == pytest.approx(vector(Condition(rms / 500))[0], abs=1e-4)
+        assert condition[0, 0] == pytest.approx(vector(Condition(level / 500))[0], abs=1e-4)
     assert "map" in result.sigma_text
     with pytest.raises(UsageError, match="another shape"):
         run(volume, sigma=sigma[:1])
+
+
+def test_a_map_of_mr_has_its_level_where_nothing_is_amplified() -> None:
+    """A g-factor is 1 at the least: in training the level is that of g = 1, and so it is here."""
+    rng = np.random.default_rng(0)
+    g = np.linspace(1.0, 3.0, 48, dtype=np.float32)
+    sigma = np.broadcast_to(20.0 * g, (2, 48, 48)).copy()
+    sigma[0, :8] = 0.0  # outside of the object
+    sigma[1] = 0.0
+    volume = Volume(rng.uniform(300, 500, (2, 48, 48)).astype(np.float32), np.eye(4), "MR", "a.u.")
+    found = NoiseModel.of(volume, sigma, "mr")
+    assert found.of_slice(0) == pytest.approx(20.0 * (1 + 0.05 * 2), rel=0.02)
+    assert found.of_slice(1) == found.of_slice(0)  # an empty slice takes the level of the others
+    relative = found.relative(0)
+    assert relative is not None
+    np.testing.assert_allclose(relative[20], 20.0 * g / found.of_slice(0), rtol=1e-5)
 
 
 def test_a_level_outside_the_training_is_held_and_told() -> None:
