@@ -138,17 +138,19 @@ def main() -> None:
         parser.error(f"no such ablation: {unknown[0]}. Known: {', '.join(names)}")
     names = [BASE] + [n for n in names if n != BASE and n in (options.only or names)]
 
-    judged, quarters, patients = [], np.zeros(0), []
+    judged, quarters, patients, prepared = [], np.zeros(0), [], set[Path]()
     for name in names:
         config = load(options.configs / f"{name}.toml")
         data = replace(config.data, cache=options.cache or config.data.cache, pack=options.pack or "")
         optimiser = replace(config.optimiser, steps=options.steps)
         config = replace(config, data=data, optimiser=optimiser, output=options.runs)
         if not data.pack:
-            from medidiff.training.ct_cache import prepare
+            from medidiff.training.ct_cache import folder, prepare
 
-            for role in ("train", "val"):
+            # Ablations share their noise bases.
+            for role in ("train", "val") if folder(config) not in prepared else ():
                 prepare(config, role)
+            prepared.add(folder(config))
         if name == BASE:
             validator = Validator.make(config)
             quarters, patients = validator.quarters, patients_of(config, validator.scans)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from medidiff.errors import Note
-from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
-from medidiff.volume import BoolArray, Volume
+from medidiff.volume import Volume
 
 READS_LOW = 0.86
 """The blind estimate of the mean noise frequency reads up to 14 % below that of the ideal kernel."""
-
-WORTH_TELLING = 1e-4
-"""Share of voxels outside the model's range of values from which the user is told."""
 
 
 def outside(
@@ -64,24 +58,3 @@ def outside(
         text = "no value is below 0: stored values without their intercept are no HU, which the model is for"
         notes.append(Note(text, "units"))
     return notes
-
-
-def untouched(volume: Volume, intensity: Intensity, keep: Iterable[BoolArray]) -> list[Note]:
-    """How much of the scan has values that the model does not know, padding aside.
-
-    Args:
-        volume: the scan.
-        intensity: knows the range.
-        keep: for each slice, where the scan comes back untouched.
-    """
-    left = total = 0
-    for k, kept in enumerate(keep):
-        image = np.ones_like(kept) if volume.padding is None else ~volume.padding[k]
-        left, total = left + int((kept & image).sum()), total + int(image.sum())
-    if total == 0 or left / total < WORTH_TELLING:
-        return []
-    text = (
-        f"{100.0 * left / total:.2g} % of the voxels are outside the model's range of values, "
-        f"{intensity.low:.4g} to {intensity.high:.4g} {volume.unit}, and came back untouched"
-    )
-    return [Note(text, "value_range")]

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medidiff.denoise.consistency import Consistency, gain_of
 from medidiff.denoise.context import independent_step, neighbours
-from medidiff.denoise.familiar import outside, untouched
+from medidiff.denoise.familiar import outside
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.orientations import averaged
 from medidiff.denoise.result import Result
 from medidiff.denoise.settings import Settings
 from medidiff.denoise.texture import noise_source, residual_spectrum
 from medidiff.denoise.tiles import run_tiled
+from medidiff.denoise.untouched import Untouched
 from medidiff.diffusion import samplers, schedules
 from medidiff.diffusion.precondition import Precondition
 from medidiff.diffusion.process import Process
@@ -28,14 +28,11 @@ from medidiff.models.conditioning import SCAN_WIDTH, Condition, vector
 from medidiff.models.processes import MATCHED, PROCESSES, make
 from medidiff.noise.mr import beyond_rician, without_floor
 from medidiff.noise.spectrum import Spectrum
-from medidiff.volume import BoolArray, FloatArray, Volume
+from medidiff.volume import FloatArray, Volume
 
 LOW_SNR, FULL_SNR = 2.0, 4.0
 """MR: below the first the multi-step state is no magnitude image of its level (Rician floor), above the
 second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
-
-NOISE_BELOW, MAX_BELOW = 4.0, 1.2
-"""Values below the model's range by up to so many noise SDs (and network units: 600 HU) are noisy image."""
 
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
@@ -62,6 +59,7 @@ class Run:
         self.volume, self.settings = volume, settings
         self.cancelled = cancelled or (lambda: False)
         self.intensity: Intensity = self.bundle.intensity(volume)
+        self.untouched = Untouched(volume, self.intensity)
         self.noise = NoiseModel.of(volume, settings.sigma, self.bundle.modality)
         ct = self.bundle.modality == "ct"
         self.step = independent_step(volume.array, volume.padding) if ct else 1
@@ -82,10 +80,11 @@ class Run:
         part = tuple(slice(*bounds) for bounds in inside)
         for k in range(first, last):
             image, variance = self._slice(k)
-            out[k][part] = self._real(k, image)[part]
+            keep = self.untouched.mask(k, self.noise.of_slice(k))
+            out[k][part] = self.untouched.real(k, image, keep)[part]
             if sd is not None and variance is not None:
-                found = self._untouched(k, np.sqrt(variance) * np.float32(self.intensity.scale), 0.0)
-                sd[k][part] = found[part]
+                found = np.sqrt(variance) * np.float32(self.intensity.scale)
+                sd[k][part] = np.where(keep, np.float32(0.0), found)[part]
             if progress:
                 progress(k + 1 - first, last - first)
         return Result(
@@ -246,50 +245,21 @@ class Run:
         share = np.clip((snr - LOW_SNR) / (FULL_SNR - LOW_SNR), 0.0, 1.0)
         return np.asarray(mean + share * (image - mean), np.float32)
 
-    def _real(self, k: int, image: FloatArray) -> FloatArray:
-        """Real-world values, with everything the model must not touch put back."""
-        original, keep = self.volume.array[k], self._keep(k)
-        if keep.all():
-            return np.asarray(original, np.float32)
-        # Noise only widens the range of values: outside of the scan's own range there is nothing to restore,
-        # and within it every value fits the stored type and rescale of the source.
-        out = np.clip(self.intensity.from_model(image), original[~keep].min(), original[~keep].max())
-        return np.where(keep, original, out)
-
-    def _untouched(self, k: int, values: NDArray[np.float32], fill: float) -> FloatArray:
-        """Values, and `fill` where the scan was not touched."""
-        return np.where(self._keep(k), np.float32(fill), values)
-
     def _check(self) -> None:
         """Stops between two network evaluations if the user wants it."""
         if self.cancelled():
             raise CancelledError("Cancelled; nothing was written")
 
-    def _keep(self, k: int) -> BoolArray:
-        """True where the scan must come back untouched: padding, NaN, values outside the model's range.
-
-        Where a scanner does not clip, noise carries air below the range (-1024 HU); such pixels are image
-        and are denoised, else they would stay as black specks. Padding values lie further below.
-        """
-        original = self.volume.array[k]
-        margin = min(NOISE_BELOW * self.noise.of_slice(k), MAX_BELOW * self.intensity.scale)
-        below = (original < self.intensity.low) & (original >= self.intensity.low - margin)
-        keep = ~(self.intensity.valid(original) | below)
-        if self.volume.padding is not None:
-            keep |= self.volume.padding[k]
-        return np.asarray(keep, np.bool_)
-
     def _notes(self) -> tuple[str, ...]:
         """What a user should know: above all where this scan lies outside of what the model has seen."""
         count = len(self.volume.array)
-        keep = (self._keep(k) for k in range(count))  # one mask at a time: memory stays flat
         scale, texture = self.intensity.scale, self.noise.texture
         levels = [self.noise.of_slice(k) / scale for k in range(count)]
         notes = [
             *self.noise.notes,
             *outside(self.bundle, self.volume, self.noise.sigma, levels, scale, texture),
         ]
-        notes += untouched(self.volume, self.intensity, keep)
+        notes += self.untouched.notes()
         if self.step > 1:
             notes.append(Note(f"slices overlap: context is taken {self.step} slices away", "overlap"))
         return tuple(notes)

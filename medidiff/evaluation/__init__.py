@@ -9,7 +9,7 @@ from medidiff.evaluation.bias import BinBias, hu_bias
 from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
 from medidiff.evaluation.cohort import Arm, Case, Cohort, Difference, Summary, cohort
 from medidiff.evaluation.compare import Comparison, check_same_grid, compare
-from medidiff.evaluation.flags import Flag
+from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.haarpsi import haarpsi
 from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.noref import NoReference

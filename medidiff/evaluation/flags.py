@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from medidiff.evaluation.noref import NoReference
+from medidiff.evaluation.flag import Flag
+from medidiff.evaluation.noref import NoReference
 
 REMOVED_HIGH, REMOVED_LOW = 1.2, 0.3
 """SD of what was removed over the noise SD. A posterior draw has 1, a posterior mean less; the estimate of
@@ -24,30 +22,6 @@ FEWEST_PIXELS = 500
 EDGE_CORRELATION, EDGE_CHANCE = 0.1, 0.05
 UNSURE = 2.0
 """Stated uncertainty of a slice over the median slice."""
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One thing to look at.
-
-    Attributes:
-        slice: index of the slice from 0; None for the whole series.
-        kind: ``"structure"``, ``"edges"``, ``"removed"``, ``"drift"``, ``"noise"``, ``"uncertainty"`` or
-            ``"unchanged"``.
-        text: the reason, for people.
-        value: the figure that gave rise to it.
-        limit: the figure it was held against.
-    """
-
-    slice: int | None
-    kind: str
-    text: str
-    value: float
-    limit: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def flags_of(found: NoReference) -> tuple[Flag, ...]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medidiff.evaluation.drift import Drift
-from medidiff.evaluation.flags import Flag
+from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.noise_level import NoiseLevel
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.residual import ResidualTest

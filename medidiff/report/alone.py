@@ -8,7 +8,7 @@ from typing import Any
 from medidiff.denoise import Result
 from medidiff.evaluation.before_after import before_after
 from medidiff.evaluation.drift import BLOCK_PX
-from medidiff.evaluation.flags import Flag
+from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.residual import PATCH_PX, ResidualTest
