@@ -34,6 +34,9 @@ LOW_SNR, FULL_SNR = 2.0, 4.0
 """MR: below the first the multi-step state is no magnitude image of its level (Rician floor), above the
 second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
 
+FAR = 4.0
+"""Neighbour slices that are noisier than a state by more than this tell nothing about it, and are left out."""
+
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
 
@@ -166,9 +169,9 @@ class Run:
             x, y = state if isinstance(state, tuple) else (state, None)
             c_in = np.float32(pre.c_in(t))
             planes[0] = c_in * x
+            near = self.bundle.process != MATCHED or t_y <= FAR * t
             for slot, neighbour in zip((1, 2), context, strict=True):
-                if neighbour is not None:
-                    planes[slot] = c_in * neighbour
+                planes[slot] = 0.0 if neighbour is None or not near else c_in * neighbour
             if y is not None:
                 planes[4] = np.float32(pre.c_in(t_y)) * y
             condition = vector(
@@ -177,9 +180,9 @@ class Run:
                     kernel=self.noise.texture,
                     pixel_mm=self.volume.pixel_mm,
                     modality=self.bundle.modality,
-                    neighbour_ratio=t_y / t,
-                    previous=before is not None,
-                    following=after is not None,
+                    neighbour_ratio=t_y / t if near else 1.0,
+                    previous=near and before is not None,
+                    following=near and after is not None,
                     scan_sigma=t_y if kind.condition == SCAN_WIDTH else None,
                 )
             )[None]

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from medidiff.denoise import MODES, Denoiser, Settings
 from medidiff.denoise.noise_model import NoiseModel
+from medidiff.denoise.run import FAR
 from medidiff.diffusion import schedules
 from medidiff.engines import EngineSettings
 from medidiff.errors import CancelledError, ModelError, NoiseLevelError, UsageError
@@ -246,6 +247,18 @@ def test_the_network_is_told_level_texture_and_context() -> None:
         # Neighbours keep the scan's own noise; only their scale follows the level.
         np.testing.assert_allclose(planes[0, 1] * np.hypot(T * tau, 0.9), z(volume.array[0]), atol=1e-5)
         assert not planes[0, 3].any()
+
+
+def test_neighbours_much_noisier_than_the_state_are_left_out() -> None:
+    engine = PixelWiener()
+    run(ct_volume((3, 48, 48)), engine, mode="sample", steps=8)
+    levels = schedules.geo(8)[:-1]
+    middle = engine.calls[-2 * len(levels) : -len(levels)]
+    for tau, (planes, condition) in zip(levels, middle, strict=True):
+        near = tau >= 1 / FAR
+        assert bool(planes[0, 1].any()) == bool(planes[0, 2].any()) == near
+        assert tuple(condition[0, -2:].astype(bool)) == (near, near)
+        assert condition[0, -3] == pytest.approx(np.log(1 / tau) if near else 0.0, abs=1e-5)
 
 
 def test_sigma_map_sets_level_and_relative_map() -> None:
