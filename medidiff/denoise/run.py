@@ -35,7 +35,7 @@ LOW_SNR, FULL_SNR = 2.0, 4.0
 second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
 
 FAR = 4.0
-"""Neighbour slices that are noisier than a state by more than this tell nothing about it, and are left out."""
+"""Neighbour slices noisier than a state by more than this tell nothing about it, and are left out."""
 
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
