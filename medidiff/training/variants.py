@@ -55,7 +55,8 @@ def _whitened(drawn: SimulatedSlice, corrected: bool, rng: np.random.Generator) 
     state = noisy(1, drawn.sigma)
     target, excess = drawn.target, drawn.excess
     if corrected:
-        pair = NoisyTarget.at(drawn.sigma, drawn.reference_sigma)
+        # Sources draw levels down to 1.41 sigma_F, a hair below the root of two that the formula allows.
+        pair = NoisyTarget.at(drawn.sigma, min(drawn.reference_sigma, drawn.sigma * 0.5**0.5 * (1 - 1e-9)))
         target = pair.target(drawn.reference[1], state).astype(np.float32)
         excess = np.full_like(state, pair.excess_variance)
     white = 1.0 if drawn.modality == "mr" else MEAN_RADIUS * 5.0 / drawn.pixel_mm

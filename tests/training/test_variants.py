@@ -86,6 +86,14 @@ def test_white_noise_takes_the_textbook_correction() -> None:
 # noisy-target correction
 
 
+def test_white_noise_at_the_lowest_level_a_source_draws() -> None:
+    """1.41 sigma_F is a hair below the root of two, where a is one half."""
+    source = Variant(KeepingSource(sigma=(0.0846, 0.0846), own=0.06), white=True, corrected=True)
+    drawn = source.draw(np.random.default_rng(0))
+    assert np.isfinite(drawn.target).all()
+    assert drawn.excess.mean() == pytest.approx(2 * 0.06**2, rel=0.02)  # sigma_F^2 / (1 - a)
+
+
 def test_without_correction_the_reference_is_the_target(ct_config: TrainConfig) -> None:
     naive = replace(ct_config, data=replace(ct_config.data, correction=False))
     corrected, plain = open_source(ct_config), open_source(naive)
