@@ -79,7 +79,7 @@ class OptimiserConfig:
         bias: weight of the penalty on the mean error of each HU bin (science notes, section 4).
         nps: weight of the penalty on the spectrum of what is removed.
         inverse_variance: samples with noisy targets count as much as they tell, v / (v + excess).
-        kind: ``"adam"`` or ``"muon"``, which learns more a step for 5 % of its time.
+        kind: ``"adam"``, or ``"muon"``, which learns more in a step.
     """
 
     steps: int = 30_000
