@@ -11,14 +11,11 @@ from medidiff.batch.request import Bounds, Request
 from medidiff.denoise import Denoiser, Result, Settings
 from medidiff.denoise.consistency import gain_of
 from medidiff.io import Derivation
-from medidiff.models.bundle import Bundle
 
 
-def derivation_of(
-    bundle: Bundle, denoiser: Denoiser, settings: Settings, result: Result, request: Request
-) -> Derivation:
-    """What the headers say."""
-    engine = denoiser.engine
+def derivation_of(denoiser: Denoiser, settings: Settings, result: Result, request: Request) -> Derivation:
+    """What the headers say of a denoised scan."""
+    bundle, engine = denoiser.bundle, denoiser.engine
     return Derivation(
         model_id=f"{bundle.name}-{bundle.version}",
         model_sha256=bundle.sha256,

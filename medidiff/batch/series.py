@@ -150,7 +150,7 @@ class SeriesRun:
         self._observer.ready(denoiser, volume)
         self._observer.stage("denoising")
         result = denoiser.run(volume, settings, self._observer.progress, self._cancelled)
-        derivation = derivation_of(denoiser.bundle, denoiser, settings, result, request)
+        derivation = derivation_of(denoiser, settings, result, request)
         return volume, _Done(result, derivation, denoiser.bundle.name)
 
     def _output(self, suffix: str, item: SeriesItem, undo: ExitStack) -> Output:
