@@ -33,6 +33,7 @@ def derivation_of(denoiser: Denoiser, settings: Settings, result: Result, reques
         window="-1024 to 3071 HU" if bundle.modality == "ct" else "0 to 4 x foreground p99",
         engine=f"{engine.name} {engine.precision}",
         context=result.context,
+        planes=result.planes,
         roi=_roi_text(request.roi),
         synthetic_data=request.synthetic_data,
     )

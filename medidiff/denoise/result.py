@@ -18,6 +18,7 @@ class Result:
         sigma_text: the same for people, with its origin.
         evaluations: network evaluations per slice, at most (slices with hardly any noise take one).
         context: how many slices away the neighbours are that the network looked at; 0 for none.
+        planes: planes of the volume that the network looked at: 1, or 3.
         notes: what a user should know about this result.
     """
 
@@ -27,4 +28,5 @@ class Result:
     sigma_text: str = "not used"
     evaluations: int = 0
     context: int = 0
+    planes: int = 1
     notes: tuple[str, ...] = field(default_factory=tuple)

@@ -27,7 +27,7 @@ class Derivation:
         model_sha256: hash of its weights, hexadecimal; empty where there are none.
         version: version of medidiff.
         mode: sampler mode, ``"mean"``, ``"natural"`` or ``"sample"``.
-        tier: ``"fast"``, or ``"best"`` for the mean over eight views of each slice.
+        tier: ``"fast"``, ``"standard"``, or ``"best"`` for the mean over eight views of each slice.
         steps: network evaluations per slice and sample.
         samples: posterior samples.
         coils: MR: channels of a root-sum-of-squares image, 1 for Rician noise.
@@ -40,6 +40,7 @@ class Derivation:
         window: the intensity range the model works in, for people.
         engine: inference engine and precision.
         context: how many slices away the neighbours are that the model looked at, 0 for none; a finding.
+        planes: planes of the volume that the model looked at, 1 or 3; a finding.
         operation: what was done to the pixels; ``"copy"`` leaves them as they are.
         roi: the part of the volume that was denoised, as voxel bounds; empty for all of it.
         synthetic_data: writes SyntheticData YES (0008,001C); a YES of the source is always kept.
@@ -62,6 +63,7 @@ class Derivation:
     window: str = ""
     engine: str = ""
     context: int = 1
+    planes: int = 1
     operation: Literal["denoise", "simulate", "copy"] = "denoise"
     roi: str = ""
     synthetic_data: bool = False
@@ -82,6 +84,7 @@ class Derivation:
             ]  # fmt: skip
         words += [f"guidance {self.guidance:g}"] if self.guidance else []
         words += [f"coils {self.coils}"] if self.coils > 1 else []
+        words += [f"planes {self.planes}"] if self.planes > 1 else []
         words += [f"seed {self.seed}"]
         words += [f"only voxels {self.roi}"] if self.roi else []
         words += [f"intensity window {self.window}"] if self.window else []
@@ -124,7 +127,7 @@ class Derivation:
         return json.dumps(self.settings(), sort_keys=True)
 
 
-FINDINGS = ("created", "sigma_text", "context")
+FINDINGS = ("created", "sigma_text", "context", "planes")
 """Fields of a `Derivation` that follow from the scan, or from the clock."""
 
 SUFFIX = {"denoised": "medidiff denoised (research)"}

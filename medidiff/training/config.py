@@ -112,6 +112,8 @@ class TrainConfig:
         checkpoint_every: steps between checkpoints.
         process: forward process, ``"matched"``, or ``"ddpm"`` (with the scan as a condition), ``"prior"``
             (DDPM that never sees the scan), ``"bridge"`` or ``"mixing"`` (science notes, 10.1).
+        context_start: what random initial weights make of the neighbour slices: ``"zero"``, nothing at first
+            (`medidiff.training.start.without_context`), or ``"random"``.
         network: shape of the U-Net.
         data: samples.
         optimiser: optimisation.
@@ -125,6 +127,7 @@ class TrainConfig:
     validate_every: int = 2000
     checkpoint_every: int = 500
     process: str = MATCHED
+    context_start: str = "zero"
     network: UNetConfig = field(default_factory=UNetConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -187,6 +190,7 @@ def load(path: Path) -> TrainConfig:
         )
     for name, value, known in (
         ("process", config.process, tuple(PROCESSES)),
+        ("context_start", config.context_start, ("zero", "random")),
         ("noise", config.data.noise, ("matched", "white")),
         ("conditioning", config.data.conditioning, ("map", "scalar", "none")),
         ("kind", config.optimiser.kind, ("adam", "muon")),

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import numpy as np
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import CancelledError, OutputError, UsageError
 from medidiff.models.bundle import Bundle
-from medidiff.models.export import from_onnx, load_weights, weights_of
 from medidiff.models.unet import build
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.checkpoint import Checkpoint
@@ -26,6 +24,7 @@ from medidiff.training.config import TrainConfig
 from medidiff.training.loader import Source, batches
 from medidiff.training.logbook import open_log
 from medidiff.training.samples import FloatArray, Samples
+from medidiff.training.start import take_over, without_context
 from medidiff.training.step import ema_decay, learning_rate, make_optimiser
 from medidiff.training.validation import Validator
 
@@ -93,7 +92,9 @@ class Trainer:
         finally:
             keras.mixed_precision.set_dtype_policy(previous)
         if start is not None and not resume:
-            self._start_from(start)
+            take_over(self.model, config, start)
+        elif config.context_start == "zero":
+            without_context(self.model, config.network)
         self.optimiser = make_optimiser(config.optimiser)
         self.optimiser.build(self.model.trainable_variables)
         weights = [np.asarray(w) for w in self.model.trainable_variables]
@@ -201,19 +202,6 @@ class Trainer:
             config=self.config.to_dict(),
             history=self.history,
         )
-
-    def _start_from(self, bundle: Bundle) -> None:
-        """Takes over the weights; where this network has more blocks, the new ones begin as the identity."""
-        theirs, mine = bundle.config, self.config.network
-        grown = replace(theirs, blocks=mine.blocks) == mine and theirs.blocks <= mine.blocks
-        same = bundle.modality == self.config.modality and bundle.sigma_data == self.config.sigma_data
-        if not (grown and same):
-            raise UsageError(
-                f"The model {bundle.name!r} is of another network, modality or sigma_data than this run",
-                received=f"{bundle.modality}, {theirs}, sigma_data {bundle.sigma_data}",
-                hint="Take [network] and sigma_data of its recipe; only blocks may be more.",
-            )
-        load_weights(self.model, {**weights_of(self.model), **from_onnx(bundle.network)})
 
     def _restore(self, saved: Checkpoint) -> None:
         # Through JSON, as the checkpoint went: it turns tuples into lists.

@@ -11,8 +11,8 @@ from networks import TINY, tiny_bundle
 from scipy import ndimage
 
 from medidiff.denoise import MODES, Denoiser, Settings
+from medidiff.denoise.evaluator import FAR
 from medidiff.denoise.noise_model import NoiseModel
-from medidiff.denoise.run import FAR
 from medidiff.diffusion import schedules
 from medidiff.engines import EngineSettings
 from medidiff.errors import CancelledError, ModelError, NoiseLevelError, UsageError

@@ -74,5 +74,5 @@ def test_the_tier_sets_the_number_of_views() -> None:
 
 
 def test_an_unknown_tier_is_refused() -> None:
-    with pytest.raises(UsageError, match="fast, best"):
+    with pytest.raises(UsageError, match="fast, standard, best"):
         Settings(tier="middling")

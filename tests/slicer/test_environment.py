@@ -113,9 +113,11 @@ def options(*words: str, **settings: Any) -> list[str]:
 
 def test_presets_are_the_modes_of_the_product() -> None:
     fast, balanced, quality = (options(preset=p) for p in ("fast", "balanced", "quality"))
-    for words, mode, steps in ((fast, "mean", "1"), (balanced, "natural", "4"), (quality, "sample", "8")):
+    for words, mode, steps in ((fast, "mean", "1"), (balanced, "natural", "2"), (quality, "sample", "8")):
         assert words[words.index("--mode") + 1] == mode
         assert words[words.index("--steps") + 1] == steps
+    tiers = [w[w.index("--tier") + 1] for w in (fast, balanced, quality)]
+    assert tiers == ["fast", "fast", "standard"]
     assert ["--save-uncertainty" in w for w in (fast, balanced, quality)] == [False, False, True]
     assert options(preset="balanced", steps=7)[options().index("--steps") + 1] == "7"
     assert options(preset="fast", steps=7)[options().index("--steps") + 1] == "1"

@@ -208,7 +208,7 @@ def test_a_sequence_frame_is_told(widget: Any, volume: Any) -> None:
 def test_presets_bring_their_steps(widget: Any) -> None:
     ui, parameters = widget.ui, widget.panel.parameters
     assert not ui.stepsSpinBox.enabled
-    for preset, steps in (("quality", 8), ("balanced", 4)):
+    for preset, steps in (("quality", 8), ("balanced", 2)):
         index = ui.presetComboBox.findText(preset)
         ui.presetComboBox.setCurrentIndex(index)
         ui.presetComboBox.activated.emit(index)

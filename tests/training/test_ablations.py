@@ -20,6 +20,9 @@ CONFIGS = sorted((ROOT / "configs" / "ablations").glob("*.toml"))
 
 DIFFERS = {
     "adam": {"kind"},
+    "capacity-large": {"channels"},
+    "capacity-small": {"channels"},
+    "context-zero": {"context_start"},
     "base": set(),
     "white": {"noise"},
     "sigma-none": {"conditioning"},

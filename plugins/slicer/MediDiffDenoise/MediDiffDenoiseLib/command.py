@@ -17,18 +17,20 @@ class Preset:
     Attributes:
         mode: its ``--mode``.
         steps: network evaluations a slice (and draw).
+        tier: its ``--tier``; with ``standard`` a preview of cubic MR voxels needs all slices of the other planes.
         uncertainty: a volume with the SD of every voxel comes with it.
     """
 
     mode: str
     steps: int
+    tier: str = "fast"
     uncertainty: bool = False
 
 
 PRESETS = {
     "fast": Preset("mean", 1),
-    "balanced": Preset("natural", 4),
-    "quality": Preset("sample", 8, uncertainty=True),
+    "balanced": Preset("natural", 2),
+    "quality": Preset("sample", 8, tier="standard", uncertainty=True),
 }
 """fast: the posterior mean, for measuring. balanced: keeps natural texture, for looking at. quality: the mean
 of eight draws from the posterior, whose spread is the uncertainty."""
@@ -83,7 +85,7 @@ def denoise(
     preset = PRESETS[settings.preset]
     words = ["denoise", source, "-o", target, "--modality", settings.modality.lower(), "--mode", preset.mode]
     words += ["--steps", str(settings.evaluations), "--strength", repr(float(settings.strength))]
-    words += ["--seed", str(settings.seed), "--device", settings.device]
+    words += ["--tier", preset.tier, "--seed", str(settings.seed), "--device", settings.device]
     words += ["--model", settings.model] if settings.model else []
     words += ["--save-uncertainty"] if preset.uncertainty else []
     words += ["--roi", ",".join(map(str, roi))] if roi is not None else []

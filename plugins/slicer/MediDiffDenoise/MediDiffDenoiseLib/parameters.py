@@ -28,7 +28,7 @@ class DenoiseParameters:
     modality: Annotated[str, Choice(MODALITIES)] = "auto"
     model: str = ""
     preset: Annotated[str, Choice(PRESETS)] = "fast"
-    steps: Annotated[int, WithinRange(1, 1000)] = 4
+    steps: Annotated[int, WithinRange(1, 1000)] = 2
     strength: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     seed: int = 0
     device: Annotated[str, Choice(DEVICES)] = "auto"
