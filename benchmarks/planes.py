@@ -2,9 +2,9 @@
 
     python benchmarks/planes.py [--levels 3 9] [--tiers fast standard best] [--slices 96] [--markdown FILE]
 
-The cubic ones of the `val` volumes (`medidiff.denoise.planes`), with Rician noise in every slice. All tiers are
-told the noise level. PSNR in the body against the scan as it was, which has noise of its own; coverage as in
-benchmarks/intervals.py. One volume has one interval: no bootstrap over patients.
+The cubic ones of the `val` volumes (`medidiff.denoise.planes`), with Rician noise in every slice. All tiers
+are told the noise level. PSNR in the body against the scan as it was, which has noise of its own; coverage as
+in benchmarks/intervals.py. One volume has one interval: no bootstrap over patients.
 """
 
 from __future__ import annotations

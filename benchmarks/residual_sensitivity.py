@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from medidiff.batch.planning import read_one
+from medidiff.batch.single import read_one
 from medidiff.evaluation import body
 from medidiff.evaluation.residual import PATCH_PX, ResidualSum
 from medidiff.noise.estimate import estimate

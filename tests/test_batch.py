@@ -17,7 +17,8 @@ from medidiff.batch import (
     nothing_found,
     skip_groups,
 )
-from medidiff.batch.planning import earlier_output, taken_as
+from medidiff.batch.earlier import earlier_output
+from medidiff.batch.planning import taken_as
 from medidiff.batch.request import check_folder
 from medidiff.errors import (
     EngineError,

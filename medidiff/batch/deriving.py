@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medidiff.batch.planning import read_one
+from medidiff.batch.single import read_one
 from medidiff.batch.skips import nothing_found
 from medidiff.errors import RefusedError, UsageError
 from medidiff.io import Derivation, SeriesItem, WriteOptions, Written, discover, open_output, read

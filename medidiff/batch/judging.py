@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from medidiff.batch.pairing import Pair, patient_of
-from medidiff.batch.planning import read_one, taken_as
+from medidiff.batch.planning import taken_as
+from medidiff.batch.single import read_one
 from medidiff.errors import GeometryError
 from medidiff.evaluation import (
     Arm,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medidiff.batch.planning import find_one
+from medidiff.batch.single import find_one
 from medidiff.batch.skips import nothing_found
 from medidiff.errors import GeometryError, UsageError
 from medidiff.evaluation import check_same_grid

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from medidiff.batch.earlier import earlier_output, files_of, simulated
 from medidiff.batch.pool import Pool
 from medidiff.batch.request import Request, check_folder
 from medidiff.batch.roi import bounds_of
+from medidiff.batch.single import read_one
 from medidiff.batch.skips import nothing_found
 from medidiff.denoise.consistency import gain_of
 from medidiff.errors import MedidiffError, OutputError, RefusedError, UsageError
@@ -21,18 +22,13 @@ from medidiff.io import (
     by_series,
     discover,
     planned_output,
-    read,
 )
 from medidiff.io.atomic import check_target
-from medidiff.io.bids import TABLES, beside
 from medidiff.io.export import check_exportable
 from medidiff.io.names import image_stem, keeps_format
 from medidiff.volume import Modality, Volume
 
 Decision = Literal["planned", "skipped", "refused"]
-
-SIMULATED = re.compile(r"(medidiff |_desc-)(dose|noise)[\d.]")
-"""Marks of an image that `medidiff simulate` made, which is there to be denoised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +117,7 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
         discovery = _into_file(discovery, request.file)
     sigma_map = None if request.sigma_map is None else read_one(request.sigma_map, "The noise map")
     old = [item for item in discovery.items if earlier_output(item, request.paths, request.out_dir)]
-    replaceable = frozenset(path for item in old for path in _files(item))
+    replaceable = frozenset(path for item in old for path in files_of(item))
     entries = [
         Entry(item, "skipped", Reason.EARLIER_OUTPUT.value, item.modality, code=Reason.EARLIER_OUTPUT.name)
         if item in old
@@ -148,65 +144,11 @@ def _into_file(discovery: Discovery, file: Path) -> Discovery:
     return replace(discovery, items=tuple(items))
 
 
-def find_one(path: Path, what: str) -> SeriesItem:
-    """The only series under a path.
-
-    Args:
-        path: file or folder.
-        what: what it is, for messages.
-
-    Raises:
-        NoImageError: no image.
-        RefusedError: no image that can be processed.
-        UsageError: more than one series.
-    """
-    found = discover([path])
-    if not found.items:
-        raise nothing_found([path], found.skipped)
-    if len(found.items) > 1:
-        labels = ", ".join(item.label for item in found.items[:4])
-        raise UsageError(
-            f"{what} must be one series, and there are {len(found.items)}", where=path, received=labels,
-            hint="Give the folder or file of one of them.",
-        )  # fmt: skip
-    return found.items[0]
-
-
-def read_one(path: Path, what: str) -> Volume:
-    """Reads the only series under a path; see `find_one`."""
-    return read(find_one(path, what))
-
-
 def taken_as(volume: Volume, modality: Modality) -> Volume:
     """The volume as one of another modality, with the unit that goes with it."""
     if volume.modality == modality:
         return volume
     return replace(volume, modality=modality, unit="HU" if modality == "CT" else "a.u.")
-
-
-def earlier_output(item: SeriesItem, request_paths: Sequence[Path], out_dir: Path) -> bool:
-    """True for an image of an earlier run that lies there without being asked for.
-
-    A simulated scan is there to be denoised, and a path that the user names is meant.
-    """
-    if not item.own_output:
-        return False
-    inside = out_dir.resolve() in item.path.resolve().parents
-    named = any(item.path.resolve() == path.resolve() for path in request_paths)
-    return not named and (inside or not simulated(item))
-
-
-def simulated(item: SeriesItem) -> bool:
-    """True for an image that `medidiff simulate` made."""
-    return SIMULATED.search(item.description if item.kind == "dicom" else item.path.name) is not None
-
-
-def _files(item: SeriesItem) -> list[Path]:
-    """The files of an image with the sidecar and tables that its writer made."""
-    files = [path.resolve() for path in item.files]
-    if item.kind == "nifti":
-        files += [beside(path, extension) for path in files for extension in (".json", *TABLES)]
-    return files
 
 
 def _check_model(request: Request, pool: Pool) -> None:

@@ -20,6 +20,7 @@ from medidiff.cli.options import (
     progress_option,
     talk_options,
 )
+from medidiff.cli.phantom_tables import print_tables
 from medidiff.cli.types import KernelType
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def measure_phantom(
     if json_file is not None and str(json_file) == "-":
         click.echo(text, nl=False)
     else:
-        _print(study, rows)
+        print_tables(study, rows)
     for line in missing if not quiet else ():
         click.echo(f"medidiff: note: {line}", err=True)
     if json_file is not None and str(json_file) != "-":
@@ -210,67 +211,3 @@ def _measured(
                 hint=f"Denoise {study.folder / 'scans'}; the names of the files tell the dose.",
             )  # fmt: skip
     return rows, missing
-
-
-def _print(study: Study, rows: list[tuple[float, str, Findings]]) -> None:
-    """The tables, on stdout."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shared = Console()
-    console = Console(width=shared.width if shared.is_terminal else 160)
-
-    def table(title: str, heads: list[str], lines: list[list[str]]) -> None:
-        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in ("dose", "test", *heads):
-            shown.add_column(head, justify="left" if head == "test" else "right", overflow="fold")
-        for cells in lines:
-            shown.add_row(*(Text(c) for c in cells))
-        console.print(shown)
-
-    start = [[f"{100 * dose:.4g}%", name] for dose, name, _ in rows]
-    found = [f for *_, f in rows]
-    inserts = [d.insert.label for d in found[0].detections]
-    auc = [[_auc(d) for d in f.detections] for f in found]
-    table(
-        "Detectability: AUC of the observer, 95 % interval; + or - where d' differs from the noisy scan's",
-        inserts, [s + c for s, c in zip(start, auc, strict=True)],
-    )  # fmt: skip
-    if found[0].edges:
-        edges = [f"TTF50 {e.insert.contrast:g} HU" for e in found[0].edges]
-        cells = [[_or_dash(e.ttf.f50, ".2f") for e in f.edges] for f in found]
-        table("Sharpness, lp/cm", edges, [s + c for s, c in zip(start, cells, strict=True)])
-    if found[0].noise is not None:
-        heads = ["noise SD HU", "mean frequency lp/cm", "shift %", "NPS log-L1"]
-        lines = []
-        for s, f in zip(start, found, strict=True):
-            shift, distance = f.texture if f.texture is not None else (None, None)
-            sd, mean = (None, None) if f.noise is None else (f.noise.sd, f.noise.mean_frequency)
-            percent = None if shift is None else 100 * shift
-            cells_ = _or_dash(sd, ".2f"), _or_dash(mean, ".2f"), _or_dash(percent, "+.1f")
-            lines.append([*s, *cells_, _or_dash(distance, ".3f")])
-        table("Noise", heads, lines)
-    levels = [v.insert.label for v in found[0].levels]
-    cells = [[f"{v.bias:+.2f}" for v in f.levels] for f in found]
-    table("HU bias of the inserts", levels, [s + c for s, c in zip(start, cells, strict=True)])
-    d = study.design
-    click.echo(
-        f"Phantom: {d.background} background, {d.realisations} realisations, {d.depth} slices each, "
-        f"{study.exposure.sigma:g} HU at full dose."
-    )
-
-
-def _auc(detection: Any) -> str:
-    """``0.83 (0.78-0.87) -``: the mark says that d' changed beyond its interval."""
-    low, high = detection.found.auc_ci
-    mark = ""
-    if detection.change is not None:
-        below, above = detection.change[1]
-        mark = " +" if below > 0 else " -" if above < 0 else ""
-    return f"{detection.found.auc:.3f} ({low:.3f}-{high:.3f}){mark}"
-
-
-def _or_dash(value: float | None, shape: str) -> str:
-    return "-" if value is None or value != value else format(value, shape)

@@ -253,7 +253,7 @@ def _run(
 
 def _items(clean: Path, modality: str, out_dir: Path) -> list[SeriesItem]:
     """The series under a path that can be of a modality."""
-    from medidiff.batch.planning import earlier_output
+    from medidiff.batch.earlier import earlier_output
     from medidiff.batch.skips import nothing_found
     from medidiff.errors import RefusedError
     from medidiff.io import discover

@@ -7,26 +7,20 @@ engine and is also where Keras loads its weights from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.errors import EngineError, ModelError
+from medidiff.errors import ModelError
 from medidiff.models.config import UNetConfig
+from medidiff.models.graph import STORAGES, Graph, Shapes, Weights, checked, import_onnx
 
 OPSET = 17
 """ONNX operator set (2022): read by every engine that medidiff supports."""
 
 IR_VERSION = 8
 """ONNX file format that goes with the operator set."""
-
-STORAGES = ("float32", "float16", "int8")
-"""Ways in which weights lie in the file."""
-
-Weights = Mapping[str, NDArray[Any]]
-"""Keras variable path to array, in Keras layout (convolution: height, width, in, out)."""
 
 
 def weights_of(model: Any) -> dict[str, NDArray[np.float32]]:
@@ -55,8 +49,8 @@ def to_onnx(config: UNetConfig, weights: Weights, *, storage: str = "float32") -
     """
     if storage not in STORAGES:
         raise ModelError(f"Weights are stored as {', '.join(STORAGES)}", received=storage)
-    onnx = _onnx()
-    graph = _Graph(onnx, weights, storage)
+    onnx = import_onnx()
+    graph = Graph(onnx, weights, storage)
     output = _unet(graph, config)
     if left := sorted(set(weights) - graph.used):
         raise ModelError("The weights do not fit the network's shape", received=f"unknown {left[0]}")
@@ -88,7 +82,7 @@ def from_onnx(network: bytes) -> dict[str, NDArray[np.float32]]:
         EngineError: the package `onnx` is not installed.
         ModelError: the bytes are no ONNX file.
     """
-    onnx = _onnx()
+    onnx = import_onnx()
     try:
         graph = onnx.load_model_from_string(network).graph
     except Exception as error:  # protobuf raises its own DecodeError, a class without a public home
@@ -108,7 +102,7 @@ def from_onnx(network: bytes) -> dict[str, NDArray[np.float32]]:
 
 def weight_shapes(config: UNetConfig) -> dict[str, tuple[int, ...]]:
     """Keras variable paths and shapes of a network of this shape, without building it."""
-    shapes = _Shapes()
+    shapes = Shapes()
     _unet(shapes, config)
     return shapes.shapes
 
@@ -123,7 +117,7 @@ def load_weights(model: Any, weights: Weights) -> None:
     if different := sorted(set(variables) ^ set(weights)):
         raise ModelError("The weights do not fit the network's shape", received=f"unmatched {different[0]}")
     for path, variable in variables.items():
-        _check(path, weights[path], tuple(variable.shape))
+        checked(path, weights[path], tuple(variable.shape))
         variable.assign(weights[path])
 
 
@@ -140,7 +134,7 @@ def to_keras(config: UNetConfig, network: bytes) -> Any:
     return model
 
 
-def _unet(g: _Graph, config: UNetConfig) -> str:
+def _unet(g: Graph, config: UNetConfig) -> str:
     """Emits the nodes of the network, in the order of `medidiff.models.unet.build`."""
     c, last = config.channels, len(config.channels) - 1
     e = g.silu(g.dense("condition", "embed1", config.condition, config.embedding))
@@ -173,125 +167,3 @@ def _unet(g: _Graph, config: UNetConfig) -> str:
     if config.unshuffle > 1:
         x = g.node("DepthToSpace", [x], blocksize=config.unshuffle, mode="DCR")
     return x
-
-
-class _Graph:
-    """Nodes and initialisers under construction; methods return the name of the tensor they add."""
-
-    def __init__(self, onnx: Any, weights: Weights, storage: str) -> None:
-        self.onnx, self.weights, self.storage = onnx, weights, storage
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
-        self.used: set[str] = set()
-        self._constants: set[str] = set()
-        self._names: Iterator[str] = (f"t{i}" for i in range(1_000_000))
-
-    def node(self, kind: str, inputs: list[str], *, output: str | None = None, **attributes: Any) -> str:
-        output = output or next(self._names)
-        self.nodes.append(
-            self.onnx.helper.make_node(kind, inputs, [output], name=f"{kind}_{output}", **attributes)
-        )
-        return output
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        if name not in self._constants:
-            self._constants.add(name)
-            self.initializers.append(self.onnx.numpy_helper.from_array(value, name))
-        return name
-
-    def weight(self, path: str, shape: tuple[int, ...]) -> str:
-        if path not in self.weights:
-            raise ModelError("The weights do not fit the network's shape", received=f"no {path}")
-        array = _check(path, self.weights[path], shape).astype(np.float32)
-        self.used.add(path)
-        if array.ndim == 4:
-            array = np.ascontiguousarray(array.transpose(3, 2, 0, 1))
-        if self.storage == "int8" and array.ndim == 4:
-            integers, scale = quantised(array)
-            stored = self.constant(f"{path}.int8", integers)
-            inputs = [stored, self.constant(f"{path}.scale", scale)]
-            return self.node("DequantizeLinear", inputs, output=path, axis=0)
-        if self.storage == "float32":
-            return self.constant(path, array)
-        stored = self.constant(f"{path}.half", array.astype(np.float16))
-        return self.node("Cast", [stored], output=path, to=self.onnx.TensorProto.FLOAT)
-
-    def conv(self, x: str, name: str, inputs: int, outputs: int, size: int, *, stride: int = 1) -> str:
-        kernel = self.weight(f"{name}/kernel", (size, size, inputs, outputs))
-        bias = self.weight(f"{name}/bias", (outputs,))
-        pad = (size - 1) // 2 if stride == 1 else 0
-        return self.node(
-            "Conv", [x, kernel, bias], kernel_shape=[size, size], strides=[stride, stride], pads=[pad] * 4
-        )
-
-    def dense(self, x: str, name: str, inputs: int, outputs: int) -> str:
-        kernel = self.weight(f"{name}/kernel", (inputs, outputs))
-        return self.node("Gemm", [x, kernel, self.weight(f"{name}/bias", (outputs,))])
-
-    def silu(self, x: str) -> str:
-        return self.node("Mul", [x, self.node("Sigmoid", [x])])
-
-    def film(self, x: str, both: str, channels: int) -> str:
-        axes = self.constant("spatial_axes", np.array([2, 3], np.int64))
-        both = self.node("Unsqueeze", [both, axes])
-        zero = self.constant("begin_0", np.array([0], np.int64))
-        middle = self.constant(f"at_{channels}", np.array([channels], np.int64))
-        end = self.constant(f"at_{2 * channels}", np.array([2 * channels], np.int64))
-        axis = self.constant("channel_axis", np.array([1], np.int64))
-        scale = self.node("Slice", [both, zero, middle, axis])
-        shift = self.node("Slice", [both, middle, end, axis])
-        scale = self.node("Add", [scale, self.constant("one", np.array([1.0], np.float32))])
-        return self.node("Add", [self.node("Mul", [x, scale]), shift])
-
-    def nearest(self, x: str) -> str:
-        scales = self.constant("twice", np.array([1, 1, 2, 2], np.float32))
-        return self.node(
-            "Resize", [x, "", scales], mode="nearest", coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )  # fmt: skip
-
-
-class _Shapes(_Graph):
-    """Walks the network and only notes which weights it asks for."""
-
-    def __init__(self) -> None:
-        super().__init__(None, {}, "float32")
-        self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def node(self, kind: str, inputs: list[str], *, output: str | None = None, **attributes: Any) -> str:
-        return ""
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        return name
-
-    def weight(self, path: str, shape: tuple[int, ...]) -> str:
-        self.shapes[path] = shape
-        return path
-
-
-def quantised(kernel: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """A kernel ``[out, in, h, w]`` as integers from -127 to 127 and the scale of each output channel."""
-    largest = np.abs(kernel).max(axis=(1, 2, 3))
-    scale = np.asarray(np.maximum(largest, 1e-12) / 127.0, np.float32)
-    return np.rint(kernel / scale[:, None, None, None]).astype(np.int8), scale
-
-
-def _check(path: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The array, if it has that shape."""
-    if array.shape != shape:
-        raise ModelError(f"The weight {path} must have shape {shape}", received=array.shape)
-    return array
-
-
-def _onnx() -> Any:
-    """The onnx package, or one sentence about its absence."""
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.helper
-        import onnx.numpy_helper
-    except ImportError as error:
-        raise EngineError(
-            "Exporting or loading weights needs the package onnx", hint="Run: pip install 'medidiff[train]'"
-        ) from error
-    return onnx

@@ -110,7 +110,7 @@ def test_slices_have_the_statistics_of_numpy(compared: tuple[np.ndarray, np.ndar
 
 def test_zero_filled_noise_keeps_its_sd_in_a_smaller_box() -> None:
     """Noise of declared SD whatever the box; its spectrum ends where that of `medidiff.noise.mr` ends."""
-    from medidiff.training.device_mr import _lines
+    from medidiff.training.device_acquired import _lines
 
     for n, factor, share in ((64, 1.0, 1.0), (64, 1.5, 1.0), (50, 2.0, 0.7), (48, 1.25, 0.625)):
         expected = np.zeros(n, bool)
@@ -121,7 +121,7 @@ def test_zero_filled_noise_keeps_its_sd_in_a_smaller_box() -> None:
 
 
 def test_smooth_fields_are_those_of_numpy() -> None:
-    from medidiff.training.device_mr import smooth_field
+    from medidiff.training.device_acquired import smooth_field
 
     size, rng = np.array([40, 30]), np.random.default_rng(0)
     for modes in (0, 1, 3):

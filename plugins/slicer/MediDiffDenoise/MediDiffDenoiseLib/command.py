@@ -17,7 +17,7 @@ class Preset:
     Attributes:
         mode: its ``--mode``.
         steps: network evaluations a slice (and draw).
-        tier: its ``--tier``; with ``standard`` a preview of cubic MR voxels needs all slices of the other planes.
+        tier: its ``--tier``; with ``standard``, a preview of cubic MR voxels needs slices of all planes.
         uncertainty: a volume with the SD of every voxel comes with it.
     """
 
