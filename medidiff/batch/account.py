@@ -97,6 +97,7 @@ class Outcome:
             "sigma": self.sigma,
             "sigma_text": self.sigma_text,
             "evaluations": self.evaluations,
+            "planes": self.derivation.planes if self.derivation else None,
             "seconds": round(self.seconds, 3),
             "clipped_pixels": self.clipped,
             "notes": [names.text(note, paths) for note in self.notes],

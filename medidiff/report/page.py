@@ -77,6 +77,8 @@ def _about(series: Mapping[str, Any]) -> str:
         parts.append(f"{dx:.3g} \u00d7 {dy:.3g} \u00d7 {dz:.3g} mm")
     if series.get("sigma_text"):
         parts.append(f"noise level used: {series['sigma_text']}")
+    if (series.get("planes") or 1) > 1:
+        parts.append(f"looked at in {series['planes']} planes")
     if series.get("reference"):
         parts.append("this is the reference")
     return "; ".join(parts) + "."

@@ -28,7 +28,9 @@ def ct_series(folder: Path, slices: int = 4, shape: tuple[int, int] = SMALL, **k
     return folder
 
 
-def mr_nifti(path: Path, shape: tuple[int, int, int] = (48, 40, 3), seed: int = 5) -> Path:
+def mr_nifti(
+    path: Path, shape: tuple[int, int, int] = (48, 40, 3), seed: int = 5, apart: float = 3.0
+) -> Path:
     """A small float32 MR volume with Rician noise; gives its path."""
     import nibabel as nib
 
@@ -39,7 +41,9 @@ def mr_nifti(path: Path, shape: tuple[int, int, int] = (48, 40, 3), seed: int = 
     ]
     real, other = 20.0 * rng.standard_normal((2, *shape))
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = nib.Nifti1Image(np.hypot(clean + real, other).astype(np.float32), np.diag([-1.0, -1.0, 3.0, 1.0]))
+    image = nib.Nifti1Image(
+        np.hypot(clean + real, other).astype(np.float32), np.diag([-1.0, -1.0, apart, 1.0])
+    )
     nib.save(image, path)
     return path
 

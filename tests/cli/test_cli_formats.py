@@ -215,3 +215,14 @@ def test_packed_scans_come_with_a_report(run: Callable, tmp_path: Path, packing:
         old, new = pydicom.dcmread(a), pydicom.dcmread(b)
         assert old.SOPInstanceUID == new.SOPInstanceUID
         assert old.PixelData == new.PixelData
+
+
+@pytest.mark.parametrize(("tier", "planes"), [("standard", 3), ("fast", 1)])
+def test_a_volume_of_cubic_voxels_says_that_all_planes_were_looked_at(
+    run: Callable, tmp_path: Path, tier: str, planes: int
+) -> None:
+    scan, out = mr_nifti(tmp_path / "T1w.nii.gz", (64, 66, 65), apart=1.1), tmp_path / "out"
+    assert run("denoise", scan, "-o", out, *NOISE, "--tier", tier).code == 0
+    assert json.loads((out / "report.json").read_text("utf-8"))["series"][0]["planes"] == planes
+    told = "".join(p.read_text("utf-8") for p in out.glob("*.json"))
+    assert ("planes 3" in told) == (planes == 3)

@@ -54,7 +54,7 @@ def account(**fields: Any) -> dict[str, Any]:
         "modality": "CT", "series_uid": "5e6f7a8b", "patient": "99aabbcc", "stack": [1, 1],
         "shape_zyx": [7, 160, 160], "spacing_zyx_mm": [3.0, 0.7, 0.8], "status": "denoised", "reason": "",
         "code": "", "outputs": {"denoised": "4_Abdomen"}, "model": "ct", "sigma": 20.0,
-        "sigma_text": "20 HU (given)", "evaluations": 1, "seconds": 1.25, "clipped_pixels": 3,
+        "sigma_text": "20 HU (given)", "evaluations": 1, "planes": 3, "seconds": 1.25, "clipped_pixels": 3,
         "notes": ["slices overlap: context is taken 2 slices away"], **fields,
     }  # fmt: skip
 

@@ -37,6 +37,14 @@ def test_every_measure_is_on_the_page_with_its_protocol() -> None:
         assert m["protocol"].rstrip(".")[1:] in page.text
 
 
+def test_a_volume_that_was_looked_at_in_three_planes_says_so() -> None:
+    report, images = run_report()
+    assert report["series"][0]["planes"] == 3
+    assert "looked at in 3 planes" in Page(run_page(report, images)).text
+    report["series"][0]["planes"] = 1
+    assert "planes" not in Page(run_page(report, images)).text
+
+
 def test_noise_figures_are_those_of_an_independent_recomputation() -> None:
     report, _ = run_report()
     truth, scan, result = volumes()
