@@ -100,9 +100,11 @@ def main() -> None:
         storage=options.weights,
         overwrite=True,
     )
-    samples = Validator.make(config).samples
+    validator = Validator.make(config)
+    samples = validator.samples
     precision = choose_precision(bundle, samples)
-    table = calibrate(bundle, create("openvino", bundle, EngineSettings(precision="float32")), samples)
+    engine = create("openvino", bundle, EngineSettings(precision="float32"))
+    table = calibrate(bundle, engine, samples, own=validator.own)
     print("calibration:", ", ".join(f"{s:.4g}: {q:.2f}" for s, q in table))
     bundle = replace(bundle, precision=precision, uncertainty=table)
     save(bundle, options.out, overwrite=True)

@@ -35,6 +35,7 @@ def calibrate(
     samples: Samples,
     groups: NDArray[np.intp] | None = None,
     bins: int = 6,
+    own: FloatArray | None = None,
 ) -> UncertaintyTable:
     """Factors that make the predicted SD cover what it claims (conformal scale, split by noise level).
 
@@ -44,12 +45,16 @@ def calibrate(
     (Angelopoulos et al. 2022, conformal risk control); with fewer it is pooled over the pixels. Patches
     whose target is noisier than the estimate say little about it and are left out.
 
+    A target with noise of its own that is in the scan too (SD s, a its share of the scan's noise variance) is
+    estimated by (1-a) D + a y, whose error has variance (1-a)^2 v + (1-a) s^2 (science notes, 6).
+
     Args:
         bundle: the model.
         engine: runs it.
         samples: patches of held-out patients.
         groups: patient of each patch, ``[n]``; None if unknown (pooled).
         bins: noise-level bins, equally filled.
+        own: s of each patch ``[n]``, network units; None for 0.
 
     Returns:
         Geometric mean of sigma and factor of each bin that has enough pixels.
@@ -57,7 +62,7 @@ def calibrate(
     Raises:
         ModelError: no bin has enough pixels.
     """
-    ratio_of = _Errors.of(bundle, engine, samples)
+    ratio_of = _Errors.of(bundle, engine, samples, own)
     edges = np.quantile(samples.sigma, np.linspace(0.0, 1.0, bins + 1))
     which = np.clip(np.searchsorted(edges, samples.sigma, "right") - 1, 0, bins - 1)
     table = []
@@ -76,8 +81,8 @@ class _Errors:
     """Squared errors of a model on patches, with what they should be.
 
     Attributes:
-        square: ``[n, p, p]`` (x* - D)^2.
-        variance: ``[n, p, p]`` v.
+        square: ``[n, p, p]`` squared error of the estimate of x*.
+        variance: ``[n, p, p]`` what v makes of it.
         excess: ``[n, p, p]`` noise variance of x*.
         body: bool ``[n, p, p]``.
         informative: bool ``[n]``, patches whose target is no noisier than the estimate.
@@ -90,7 +95,7 @@ class _Errors:
         self.informative = excess.mean((1, 2)) <= variance.mean((1, 2))
 
     @classmethod
-    def of(cls, bundle: Bundle, engine: Engine, samples: Samples) -> _Errors:
+    def of(cls, bundle: Bundle, engine: Engine, samples: Samples, own: FloatArray | None) -> _Errors:
         """Runs the model on all patches."""
         from scipy import ndimage
 
@@ -106,7 +111,11 @@ class _Errors:
         # CT: above -950 HU, so that air around the patient does not count; MR: above the background.
         threshold = -0.9 if bundle.modality == "ct" else 0.03
         body = ndimage.uniform_filter(samples.target, (0, 5, 5)) > threshold
-        return cls((samples.target - estimate) ** 2, variance, samples.excess, body)
+        shared = np.zeros_like(told) if own is None else own[:, None, None] ** 2
+        a = np.clip(shared / samples.sigma[:, None, None] ** 2, 0.0, 1.0)
+        estimate = (1 - a) * estimate + a * samples.state
+        excess = samples.excess + (1 - a) * shared
+        return cls((samples.target - estimate) ** 2, (1 - a) ** 2 * variance, excess, body)
 
     def misses(self, patch: int, factor: float) -> tuple[int, int]:
         """Body pixels of a patch outside of their interval, and all its body pixels."""

@@ -34,6 +34,7 @@ class Validator:
         scan_sigma: noise SD of the scan behind each patch, where the states have levels of their own; None
             for those of the samples.
         scans: label of the scan behind each patch.
+        own: MR: noise SD that the target of each patch shares with its state, network units.
     """
 
     samples: Samples
@@ -41,6 +42,7 @@ class Validator:
     edges: tuple[float, ...]
     scan_sigma: FloatArray | None = None
     scans: tuple[str, ...] = ()
+    own: FloatArray | None = None
 
     @classmethod
     def make(cls, config: TrainConfig, source: Source | None = None, slices: int = 48) -> Validator:
@@ -52,15 +54,21 @@ class Validator:
         parts: list[Samples] = []
         levels: list[float] = []
         scans: list[str] = []
+        shared: list[float] = []
         for _ in range(slices):
             drawn = source.draw(rng)
             parts.append(cut(drawn, config.data.patch, PER_SLICE, precondition, rng, inputs))
             levels += [drawn.sigma] * PER_SLICE
             scans += [drawn.scan] * PER_SLICE
+            # The noise of CT targets is taken out of them, see `CTSource.simulate`.
+            shared += [drawn.reference_sigma if config.modality == "mr" else 0.0] * PER_SLICE
         sigma = np.asarray(levels, np.float32)
         edges = np.quantile(sigma, [0.0, 0.25, 0.5, 0.75, 1.0])
-        own = None if config.process == MATCHED else sigma
-        return cls(concatenate(parts), precondition, tuple(float(e) for e in edges), own, tuple(scans))
+        levels_of_scans = None if config.process == MATCHED else sigma
+        return cls(
+            concatenate(parts), precondition, tuple(float(e) for e in edges), levels_of_scans, tuple(scans),
+            np.asarray(shared, np.float32),
+        )  # fmt: skip
 
     @property
     def levels(self) -> FloatArray:

@@ -167,6 +167,29 @@ def test_calibration_finds_the_factor_at_every_level(samples: Samples, target_no
         assert levels.min() > 0.05  # patches whose target is noisier than the estimate do not count
 
 
+@pytest.mark.parametrize("claim", [1.0, 0.5])
+def test_noise_that_target_and_scan_share_is_no_error(samples: Samples, claim: float) -> None:
+    """White Gaussian pictures, whose posterior is known: its SD is claimed, or half of it."""
+    rng = np.random.default_rng(5)
+    shape, s_x, own = samples.target.shape, 0.5, 0.1
+    t = np.linspace(0.25, 0.4, len(samples)).astype(np.float32)
+    wide = t[:, None, None]
+    x = s_x * rng.standard_normal(shape)
+    reference = x + own * rng.standard_normal(shape)
+    y = reference + np.sqrt(wide**2 - own**2) * rng.standard_normal(shape)
+    f32 = np.float32
+    mine = replace(samples, sigma=t, sigma_told=t, state=y.astype(f32), target=reference.astype(f32))
+    mean = s_x**2 / (s_x**2 + wide**2) * y
+    sd = s_x * t / np.hypot(s_x, t)
+
+    def factors(shared: np.ndarray | None) -> np.ndarray:
+        engine = Claiming(mine, mean, 0.0 * t, claim * sd)
+        return np.array(calibrate(tiny_bundle(), engine, mine, own=shared))[:, 1]  # type: ignore[arg-type]
+
+    np.testing.assert_allclose(factors(np.full(len(t), own, f32)), 1.0 / claim, rtol=0.02)
+    assert np.abs(factors(None) * claim - 1.0).max() > 0.03
+
+
 def test_few_patients_are_pooled_and_many_are_guarded(samples: Samples) -> None:
     """With n patients (n R + 1)/(n + 1) <= 0.1 is stricter than R <= 0.1."""
     error = 0.5 * samples.sigma
