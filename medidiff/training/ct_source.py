@@ -51,6 +51,8 @@ class CTSource:
             everything = pack.references(config, role)
         else:
             everything = cached_references(config, role)
+        # The cache is shared by runs of every patch size.
+        everything = [r for r in everything if min(r.item.hu.shape[1:]) >= config.data.patch]
         self.references = [r for r in everything if not r.item.clean and r.sigma <= MAX_TARGET_SD]
         self.clean = [r for r in everything if r.item.clean] or self.references
         # Small crops have fewer pixels to offer.

@@ -206,6 +206,20 @@ def test_a_target_noisier_than_the_level_is_not_used(source: CTSource) -> None:
         assert s.excess.max() <= 3.1 * (noisy / 500) ** 2
 
 
+def test_slices_that_a_run_of_smaller_patches_left_are_not_used(tmp_path: Path) -> None:
+    """The cache does not depend on the size of the patches."""
+    config = toy_config(tmp_path)
+    config = replace(config, data=replace(config.data, cache=str(tmp_path / "cache"), patch=64))
+    folder = fill_cache(config)
+    rng = np.random.default_rng(2)
+    for clean in (False, True):
+        small = item(body((60, 90)), rng, clean=clean)
+        np.savez(folder / f"small_{clean}.npz", **vars(small))
+    source = CTSource(config)
+    sizes = {r.item.hu.shape[1:] for r in (*source.references, *source.clean)}
+    assert sizes == {(96, 112)}
+
+
 def test_levels_and_kernels_of_the_cache_are_measured(source: CTSource) -> None:
     """The cache holds slices of 12 HU with the soft kernel; its clean slice counts as 0.4 of that."""
     assert [r.sigma for r in source.references] == pytest.approx([12.0] * 3, rel=0.2)
