@@ -42,7 +42,7 @@ def unexpected(error: Exception, entry: Entry) -> MedidiffError:
         z, y, x = entry.item.shape
         known: MedidiffError = MemoryLimitError(
             f"out of memory with {x}x{y}x{z} voxels", where=entry.item.path,
-            hint="Close other programs, or use a smaller --tile.",
+            hint="Close other programs, or use a smaller --tile, or --tier fast.",
         )  # fmt: skip
     else:
         text = " ".join(str(error).split())[:200] or "no message"

@@ -162,7 +162,7 @@ def test_hints_speak_of_the_panel() -> None:
         "Say which: --modality ct or --modality mr.", "Use --overwrite, or another output folder (-o).",
         "Use --device cpu or auto: the CPU always works.", "Give it: --sigma 20.",
         "Use -v for the traceback.",
-        "Close other programs, or use a smaller --tile.",
+        "Close other programs, or use a smaller --tile, or --tier fast.",
     ):  # fmt: skip
         assert "-" not in command.for_panel(hint).replace("can-", "")
     assert command.for_panel("Do this.") == "Do this."

@@ -118,7 +118,7 @@ def for_panel(hint: str) -> str:
         return "Choose the device auto or cpu."
     if "-v " in hint or "--tile" in hint:
         hint = re.sub(r"Use -v [^.]*\.", "See the log.", hint)
-        hint = hint.replace(", or use a smaller --tile.", ", or choose a smaller region.")
+        hint = hint.replace(", or use a smaller --tile, or --tier fast.", ", or choose a smaller region.")
     return hint
 
 
