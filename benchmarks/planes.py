@@ -66,6 +66,7 @@ def rows(label: str, volume: Volume, level: float, tiers: list[str], denoiser: D
         start = time.perf_counter()
         result = denoiser.run(noisy, Settings(sigma=total, tier=tier))
         seconds = time.perf_counter() - start
+        # A run of its own: the time is that of the image alone.
         stated = denoiser.run(noisy, Settings(sigma=total, tier=tier, uncertainty=True)).uncertainty
         assert stated is not None
         image = result.volume.array

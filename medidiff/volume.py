@@ -13,6 +13,15 @@ FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
 
+CUBIC = 1.3
+"""Largest over smallest voxel side up to which a volume counts as cubic."""
+
+
+def is_cubic(spacing: tuple[float, float, float]) -> bool:
+    """Whether voxels of these sides in mm are nearly cubes: slices along all axes are images of one kind."""
+    return max(spacing) < CUBIC * min(spacing)
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A stack of parallel slices in real-world values.

@@ -19,13 +19,10 @@ import numpy as np
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.settings import Roi
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import FloatArray, Volume, is_cubic
 
 TURNS = ((1, 0, 2), (2, 0, 1))
 """Axes of the volume that are slice, row and column of the two other planes."""
-
-CUBIC = 1.3
-"""Largest over smallest voxel side up to which a volume counts as cubic, as in training."""
 
 SMALLEST = 64
 """Voxels along each axis below which the other planes show too little."""
@@ -69,18 +66,15 @@ class Planes:
 def has_planes(volume: Volume) -> bool:
     """Whether the other two planes of a volume show images of the same kind."""
     adjacent = volume.adjacent is None or bool(np.all(volume.adjacent))
-    cubic = max(volume.spacing) < CUBIC * min(volume.spacing)
-    return adjacent and cubic and min(volume.array.shape) >= SMALLEST
+    return adjacent and is_cubic(volume.spacing) and min(volume.array.shape) >= SMALLEST
 
 
 def rows_for(volume: Volume, roi: Roi | None) -> tuple[tuple[int, int], ...]:
     """Bounds along ``(y, x)`` of the slices of the other planes that a region needs; of all without one."""
-    reach = SMOOTH // 2
-    bounds = ((0, None), (0, None)) if roi is None else roi[1:]
-    return tuple(
-        (max(0, first - reach), n if last is None else min(n, last + reach))
-        for (first, last), n in zip(bounds, volume.array.shape[1:], strict=True)
-    )
+    sides, reach = volume.array.shape[1:], SMOOTH // 2
+    if roi is None:
+        return tuple((0, n) for n in sides)
+    return tuple((max(0, a - reach), min(n, b + reach)) for (a, b), n in zip(roi[1:], sides, strict=True))
 
 
 def look(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medidiff.intensity import Intensity
 from medidiff.training.scans import Scan, read_scan
-from medidiff.volume import FloatArray
+from medidiff.volume import FloatArray, is_cubic
 
 BACKGROUND = 0.03
 """Share of the foreground p99 below which smoothed signal counts as background."""
@@ -56,7 +56,7 @@ def views(
     stacks = []
     dz, dy, dx = spacing
     views = [(slices, (dy, dx))]
-    if max(dz, dy, dx) < 1.3 * min(dz, dy, dx):
+    if is_cubic(spacing):
         views += [(slices.transpose(1, 0, 2), (dz, dx)), (slices.transpose(2, 0, 1), (dz, dy))]
     for view, pixel in views:
         if min(view.shape[1:]) < minimum:
