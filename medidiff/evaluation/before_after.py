@@ -6,17 +6,17 @@ at most 40 slices, spread evenly, and every result says on which.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.diffusion.objective import HU_EDGES, HU_NAMES
 from medidiff.errors import GeometryError, PixelError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.evaluation.drift import DriftSum
 from medidiff.evaluation.flags import flags_of
+from medidiff.evaluation.kinds import MOST_SLICES, Kinds, Uniform, hu_kinds, kinds_of
 from medidiff.evaluation.noise_level import NoiseLevel, noise_level
 from medidiff.evaluation.noref import UNIFORM, NoReference, SliceChange, StatedUncertainty
 from medidiff.evaluation.region import Region, body
@@ -30,7 +30,6 @@ FEWEST_PIXELS = 500
 BRIGHT = 4.0
 """MR: what is darker than so many noise SDs is left out, for there the noise floor goes with the noise."""
 DARK_REACH_PX = 4
-MR_KINDS = ("dark", "middle", "bright")
 
 
 def before_after(
@@ -63,12 +62,13 @@ def before_after(
     levels = noise_level(before), noise_level(after)
     sigma = levels[0].sigma or _removed_sd(before, after, region)
     floor = -np.inf if before.unit == "HU" else BRIGHT * sigma
-    names, edges = _kinds(before, region, floor)
+    look = _Look(before, after, region, floor, sigma)
+    names, edges = _kinds(look)
     shown = np.unique(np.linspace(0, len(before.array) - 1, MAX_MEASURED).astype(np.intp))
     drift, residual = DriftSum(names, edges), ResidualSum()
     texture = TextureSum(before.pixel_mm, before.unit)
     changes = []
-    for plane in _planes(before, after, region, floor, sigma):
+    for plane in map(look.plane, range(len(before.array))):
         drift.add(plane.smooth, -plane.removed, plane.uniform)
         changes.append(_change(plane, levels[0], uncertainty))
         if plane.k in shown:
@@ -110,10 +110,21 @@ class _Plane:
     region: BoolArray
 
 
-def _planes(before: Volume, after: Volume, region: Region, floor: float, sigma: float) -> Iterator[_Plane]:
-    from scipy import ndimage
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """How slices are looked at. `floor`: what is darker is left out; `sigma`: noise SD of the scan."""
 
-    for k in range(len(before.array)):
+    before: Volume
+    after: Volume
+    region: Region
+    floor: float
+    sigma: float
+
+    def plane(self, k: int) -> _Plane:
+        """Slice `k`."""
+        from scipy import ndimage
+
+        before, after = self.before, self.after
         there = np.isfinite(before.array[k])
         if before.padding is not None:
             there &= ~before.padding[k]
@@ -123,12 +134,12 @@ def _planes(before: Volume, after: Volume, region: Region, floor: float, sigma: 
         y, d = (np.where(there, v.array[k], empty) for v in (before, after))
         smooth = ndimage.gaussian_filter(y, SMOOTHING_PX)
         gradient = ndimage.gaussian_gradient_magnitude(d, SMOOTHING_PX)
-        inside = region.inside[k] & there
-        dark = smooth < floor
+        inside = self.region.inside[k] & there
+        dark = smooth < self.floor
         if dark.any():
             inside &= ~ndimage.binary_dilation(dark, iterations=DARK_REACH_PX)
-        uniform = inside & (gradient < UNIFORM * sigma)
-        yield _Plane(k, y, d, y - d, smooth, gradient, inside, uniform, region.inside[k] & there)
+        uniform = inside & (gradient < UNIFORM * self.sigma)
+        return _Plane(k, y, d, y - d, smooth, gradient, inside, uniform, self.region.inside[k] & there)
 
 
 def _change(plane: _Plane, noise: NoiseLevel, uncertainty: FloatArray | None) -> SliceChange:
@@ -150,16 +161,20 @@ def _change(plane: _Plane, noise: NoiseLevel, uncertainty: FloatArray | None) ->
     )
 
 
-def _kinds(volume: Volume, region: Region, floor: float) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Kinds of tissue: the HU bins for CT, thirds of the pixels above the floor for anything else."""
-    if volume.unit == "HU":
-        return HU_NAMES, HU_EDGES
-    values = volume.array[region.inside & np.isfinite(volume.array)]
-    values = values[values > floor]
-    if not values.size:
-        return (), (0.0,)
-    thirds = np.quantile(values[:: max(values.size // 1_000_000, 1)], [1 / 3, 2 / 3])
-    return MR_KINDS, (float(max(floor, 0.0)), *map(float, thirds), float(values.max()))
+def _kinds(look: _Look) -> Kinds:
+    """Kinds of tissue: the HU bins for CT, by brightness for anything else."""
+    if look.before.unit == "HU":
+        return hu_kinds()
+    shown = np.unique(np.linspace(0, len(look.before.array) - 1, MOST_SLICES).astype(np.intp))
+    uniform = (_uniform(look.plane(int(k))) for k in shown)
+    return kinds_of(uniform, look.sigma, SMOOTHING_PX, look.floor)
+
+
+def _uniform(plane: _Plane) -> Uniform:
+    from scipy import ndimage
+
+    coarse = ndimage.gaussian_filter(plane.removed, SMOOTHING_PX)
+    return Uniform(plane.smooth[plane.uniform], plane.removed[plane.uniform], coarse[plane.uniform])
 
 
 def _removed_sd(before: Volume, after: Volume, region: Region) -> float:

@@ -42,7 +42,7 @@ def _drift(found: NoReference) -> Iterator[Flag]:
             continue
         limit = _drift_limit(found, d.name)
         if limit is not None and abs(d.mean) > max(limit, DRIFT_ERRORS * d.error):
-            text = f"the mean of uniform {d.name} tissue moved by {d.mean:+.3g} {found.unit}"
+            text = f"the mean of uniform tissue ({d.name}) moved by {d.mean:+.3g} {found.unit}"
             yield Flag(None, "drift", text, d.mean, limit)
 
 

@@ -116,14 +116,14 @@ def _measures(found: NoReference) -> list[Measure]:
 
 
 def _drift(found: NoReference) -> list[Measure]:
-    """The drift of the tissue that matters: soft tissue for CT, otherwise the brightest third."""
-    wanted = "soft" if found.unit == "HU" else "bright"
-    d = next((d for d in found.drift if d.name == wanted), None)
+    """The drift of the tissue that matters: soft tissue for CT, otherwise the brightest kind."""
+    kinds = {d.name: d for d in found.drift}
+    d = kinds.get("soft") if found.unit == "HU" else kinds.get("bright", kinds.get("all"))
     if d is None or d.mean is None:
         return []
     room = None if d.error is None else INTERVAL * d.error
     text = (
-        f"Mean of result - scan, uniform {wanted} tissue; {found.region}; "
+        f"Mean of result - scan, uniform tissue ({d.name}); {found.region}; "
         f"interval from blocks of {BLOCK_PX} x {BLOCK_PX} pixels."
     )
     return [
