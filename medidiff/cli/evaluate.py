@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ import click
 from medidiff.cli.options import (
     INPUT,
     HelpfulCommand,
-    command_line,
     modality_option,
     picture_options,
     talk_options,
@@ -23,7 +20,7 @@ from medidiff.cli.types import TestType
 
 if TYPE_CHECKING:
     from medidiff.batch.judging import Judged, Measures
-    from medidiff.report import Names
+    from medidiff.cli.evaluation_page import EvaluationPage
 
 Tests = tuple[tuple[str | None, Path], ...]
 SEED = 20240
@@ -109,6 +106,7 @@ def command(
     """
     from medidiff import report
     from medidiff.batch.judging import Measures
+    from medidiff.cli.evaluation_page import EvaluationPage
     from medidiff.cli.report import make_cohort
     from medidiff.errors import UsageError
 
@@ -129,7 +127,7 @@ def command(
     content: dict[str, Any] = {"tool": "medidiff"}
     if reference is not None:
         names = report.Names([reference, *(p for _, p in tests)], report_dir or Path(), identify=identify)
-        page = None if report_dir is None else _Page(report_dir, names, slices)
+        page = None if report_dir is None else EvaluationPage(report_dir, names, slices)
         content |= _against(reference, tests, measures, page, silent=to_stdout)
         if page is not None:
             page.write(quiet=quiet)
@@ -144,7 +142,7 @@ def command(
 
 
 def _against(
-    reference: Path, tests: Tests, measures: Measures, page: _Page | None, *, silent: bool
+    reference: Path, tests: Tests, measures: Measures, page: EvaluationPage | None, *, silent: bool
 ) -> dict[str, Any]:
     """Figures against a reference or several: onto the terminal, onto the page, and as plain values."""
     import numpy as np
@@ -218,47 +216,6 @@ def _alone(scan: Path, tests: Tests, measures: Measures, *, silent: bool) -> dic
             for path, (name, changes) in zip(paths, found, strict=True)
         ],
     }
-
-
-class _Page:
-    """The report, one reference after the other."""
-
-    def __init__(self, folder: Path, names: Names, slices: tuple[int, ...]) -> None:
-        self.folder, self.names, self.slices = folder, names, slices
-        self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
-        self.series: list[dict[str, Any]] = []
-        self.images: Any = {}
-
-    def add(self, judged: Judged) -> None:
-        """One reference and what was compared with it."""
-        from medidiff import report
-
-        item = judged.pair.reference
-        study = report.against(len(self.series) + 1, judged.truth, judged.arms, self.slices)
-        series = {
-            "label": item.label,
-            "input": self.names.path(item.path),
-            "patient": judged.patient,
-            **study.content,
-        }
-        if item.kind == "dicom" and self.names.identify:
-            series["identity"] = report.identity(item.files[0])
-        tested = [test for test in judged.pair.tests if test is not None]
-        for test, arm in zip(tested, series["arms"], strict=True):
-            arm["input"] = self.names.path(test.path)
-        self.series.append(series)
-        self.images |= study.images
-
-    def write(self, *, quiet: bool) -> None:
-        """Writes it, and says where."""
-        from medidiff import report
-
-        seconds = time.monotonic() - self.clock
-        head = report.head("evaluation", self.started, seconds, command_line(), self.names)
-        whole = {**head, "models": [], "engines": [], "series": self.series, "skipped_files": []}
-        made = report.write(self.folder, whole, self.images, overwrite=False, page=True)
-        if not quiet:
-            click.echo(f"medidiff: report: {made[-1]}", err=True)
 
 
 def _names(tests: Tests) -> list[str]:

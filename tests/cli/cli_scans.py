@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from pydicom import Dataset
 
-SMALL = (64, 64)
+SMALL, LARGE = (64, 64), (128, 128)
+ROWS = np.where(np.arange(LARGE[0]) % 2, 1, -1)[None, :, None] * np.ones((3, *LARGE), np.int16)
+"""+1 and -1 row by row: noise whose RMSE is its amplitude."""
 
 
 def body(slices: int = 4, shape: tuple[int, int] = SMALL, sd: float = 20.0, seed: int = 3) -> np.ndarray:
@@ -26,6 +30,27 @@ def ct_series(folder: Path, slices: int = 4, shape: tuple[int, int] = SMALL, **k
     stored = knobs.pop("stored", None)
     make_series(folder, stored=body(slices, shape) if stored is None else stored, slices=slices, **knobs)
     return folder
+
+
+def patients(folder: Path, amplitude: int, which: Iterable[int] = range(3), name: str = "a") -> Path:
+    """One CT series of three slices for each of some patients: noise of (k + 1) times the amplitude."""
+    for k in which:
+
+        def change(ds: Dataset, _: int, k: int = k) -> None:
+            ds.PatientID, ds.PatientName = f"P{k}", f"Doe^J{k}"
+
+        stored = body(3, LARGE, sd=0.0) + amplitude * (k + 1) * ROWS.astype(np.int16)
+        ct_series(folder / str(k), slices=3, stored=stored, series=f"{name}{k}", change=change)
+    return folder
+
+
+def halved(folder: Path) -> tuple[Path, Path, Path]:
+    """A clean CT series, a noisy one, and one with half the noise."""
+    clean, noisy = body(3, LARGE, sd=0.0), body(3, LARGE, sd=20.0)
+    half = np.rint((clean + noisy) / 2).astype(np.int16)
+    return tuple(  # type: ignore[return-value]
+        ct_series(folder / name, slices=3, stored=a) for name, a in (("c", clean), ("n", noisy), ("h", half))
+    )
 
 
 def mr_nifti(

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from cli_scans import body, ct_series
-from pydicom import Dataset
+from cli_scans import ROWS, body, ct_series, patients
 
 SHAPE = (128, 128)
-ROWS = np.where(np.arange(SHAPE[0]) % 2, 1, -1)[None, :, None] * np.ones((3, *SHAPE), np.int16)
-"""+1 and -1 row by row: noise whose RMSE is its amplitude."""
-
-
-def patients(folder: Path, amplitude: int, which: Iterable[int] = range(3), name: str = "a") -> Path:
-    """One CT series of three slices for each of some patients: noise of (k + 1) times the amplitude."""
-    for k in which:
-
-        def change(ds: Dataset, _: int, k: int = k) -> None:
-            ds.PatientID, ds.PatientName = f"P{k}", f"Doe^J{k}"
-
-        stored = body(3, SHAPE, sd=0.0) + amplitude * (k + 1) * ROWS.astype(np.int16)
-        ct_series(folder / str(k), slices=3, stored=stored, series=f"{name}{k}", change=change)
-    return folder
 
 
 def nifti(path: Path, array: np.ndarray, shift: float = 0.0) -> Path:
@@ -125,16 +110,6 @@ def test_ct_and_mr_are_not_averaged(run: Callable, tmp_path: Path) -> None:
     ran = run("evaluate", "--reference", truth, "--test", truth)
     assert ran.code == 2
     assert "must not be averaged" in ran.sentence
-
-
-def test_a_report_of_several_scans(run: Callable, tmp_path: Path) -> None:
-    truth, noisy = patients(tmp_path / "t", 0), patients(tmp_path / "n", 8)
-    ran = run("evaluate", "--reference", truth, "--test", f"noisy={noisy}", "--report", tmp_path / "r")
-    assert ran.code == 0, ran.err
-    report = json.loads((tmp_path / "r" / "report.json").read_text())
-    assert len(report["series"]) == 3
-    assert len({s["patient"] for s in report["series"]}) == 3
-    assert (tmp_path / "r" / "report.html").is_file()
 
 
 @pytest.fixture

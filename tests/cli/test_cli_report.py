@@ -1,4 +1,4 @@
-"""Reports at the command line: of runs, evaluations and cohorts; and what they never say."""
+"""Reports at the command line: of runs and cohorts; and what they never say."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_scans import body, ct_series, tree
-
-from medidiff.evaluation import compare
-from medidiff.io import discover, read
+from cli_scans import ct_series, halved
 
 NOISE = ("--sigma", "20")
 SHAPE = (128, 128)
@@ -99,59 +96,8 @@ def test_a_series_that_cannot_be_measured_is_denoised_anyway(run: Callable, tmp_
     assert "No series was measured" in (tmp_path / "out" / "report.html").read_text()
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """A clean scan, a noisy one, and one with half the noise."""
-    clean = body(3, SHAPE, sd=0.0)
-    noisy = body(3, SHAPE, sd=20.0)
-    half = np.rint((clean + noisy) / 2).astype(np.int16)
-    return tuple(  # type: ignore[return-value]
-        ct_series(tmp_path / name, slices=3, stored=a)
-        for name, a in (("c", clean), ("n", noisy), ("h", half))
-    )
-
-
-def test_evaluate_writes_a_report(run: Callable, tmp_path: Path, pair: tuple[Path, Path, Path]) -> None:
-    clean, noisy, half = pair
-    args = ("evaluate", "--reference", clean, "--test", f"noisy={noisy}", "--test", half)
-    ran = run(*args, "--report", tmp_path / "r", "--body")
-    assert ran.code == 0, ran.err
-    assert "HaarPSI" in ran.out
-    assert "body" in ran.out
-    report = json.loads((tmp_path / "r" / "report.json").read_text())
-    arms = report["series"][0]["arms"]
-    assert [a["name"] for a in arms] == ["noisy", "h"]
-    assert tree(tmp_path / "r") == sorted(FILES)
-    plain = json.loads(run(*args, "--json", "-").out)
-    volumes = [read(discover([p]).items[0]) for p in (clean, noisy)]
-    assert plain["tests"][0]["psnr"]["mean"] == compare(*volumes).psnr.mean
-    assert plain["tests"][0]["psnr"]["mean"] != arms[0]["measures"][0]["value"]  # all pixels, the body
-
-
-def test_evaluate_with_a_mask_and_an_uncertainty(
-    run: Callable, tmp_path: Path, pair: tuple[Path, Path, Path]
-) -> None:
-    clean, noisy, half = pair
-    ring = np.zeros((3, *SHAPE), np.int16)
-    ring[:, 40:80, 40:80] = 1
-    mask = ct_series(tmp_path / "mask", slices=3, stored=ring)
-    sd = ct_series(tmp_path / "sd", slices=3, stored=np.full((3, *SHAPE), 10, np.int16))
-    ran = run(
-        "evaluate", "--reference", clean, "--test", half, "--mask", mask, "--uncertainty", sd, "--json",
-        tmp_path / "f.json", "--report", tmp_path / "r",
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
-    assert "mask mask" in ran.out
-    assert "the 90 % interval covers" in ran.out
-    covered = json.loads((tmp_path / "f.json").read_text())["uncertainty"]["coverage_90"]
-    assert covered == pytest.approx(0.9, abs=0.03)  # half the noise of 20 HU has the stated SD
-    assert "Reliability of the uncertainty" in (tmp_path / "r" / "report.html").read_text()
-
-
-def test_a_cohort_is_built_from_the_reports(
-    run: Callable, tmp_path: Path, done: Path, pair: tuple[Path, Path, Path]
-) -> None:
-    clean, noisy, half = pair
+def test_a_cohort_is_built_from_the_reports(run: Callable, tmp_path: Path, done: Path) -> None:
+    clean, noisy, half = halved(tmp_path)
     for k in range(2):
         run("evaluate", "--reference", clean, "--test", f"noisy={noisy}", "--test", f"half={half}",
             "--report", tmp_path / "all" / str(k))  # fmt: skip

@@ -1,0 +1,59 @@
+"""medidiff evaluate --report: one page of all references, with what the terminal does not show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_scans import LARGE, ct_series, halved, patients, tree
+
+from medidiff.evaluation import compare
+from medidiff.io import discover, read
+
+
+def test_evaluate_writes_a_report(run: Callable, tmp_path: Path) -> None:
+    clean, noisy, half = halved(tmp_path)
+    args = ("evaluate", "--reference", clean, "--test", f"noisy={noisy}", "--test", half)
+    ran = run(*args, "--report", tmp_path / "r", "--body")
+    assert ran.code == 0, ran.err
+    assert "HaarPSI" in ran.out
+    assert "body" in ran.out
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    arms = report["series"][0]["arms"]
+    assert [a["name"] for a in arms] == ["noisy", "h"]
+    assert tree(tmp_path / "r") == ["report-images.npz", "report.csv", "report.html", "report.json"]
+    plain = json.loads(run(*args, "--json", "-").out)
+    volumes = [read(discover([p]).items[0]) for p in (clean, noisy)]
+    assert plain["tests"][0]["psnr"]["mean"] == compare(*volumes).psnr.mean
+    assert plain["tests"][0]["psnr"]["mean"] != arms[0]["measures"][0]["value"]  # all pixels, the body
+
+
+def test_evaluate_with_a_mask_and_an_uncertainty(run: Callable, tmp_path: Path) -> None:
+    clean, _, half = halved(tmp_path)
+    ring = np.zeros((3, *LARGE), np.int16)
+    ring[:, 40:80, 40:80] = 1
+    mask = ct_series(tmp_path / "mask", slices=3, stored=ring)
+    sd = ct_series(tmp_path / "sd", slices=3, stored=np.full((3, *LARGE), 10, np.int16))
+    ran = run(
+        "evaluate", "--reference", clean, "--test", half, "--mask", mask, "--uncertainty", sd, "--json",
+        tmp_path / "f.json", "--report", tmp_path / "r",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "mask mask" in ran.out
+    assert "the 90 % interval covers" in ran.out
+    covered = json.loads((tmp_path / "f.json").read_text())["uncertainty"]["coverage_90"]
+    assert covered == pytest.approx(0.9, abs=0.03)  # half the noise of 20 HU has the stated SD
+    assert "Reliability of the uncertainty" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_a_report_of_several_scans(run: Callable, tmp_path: Path) -> None:
+    truth, noisy = patients(tmp_path / "t", 0), patients(tmp_path / "n", 8)
+    ran = run("evaluate", "--reference", truth, "--test", f"noisy={noisy}", "--report", tmp_path / "r")
+    assert ran.code == 0, ran.err
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert len(report["series"]) == 3
+    assert len({s["patient"] for s in report["series"]}) == 3
+    assert (tmp_path / "r" / "report.html").is_file()
