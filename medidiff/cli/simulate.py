@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from medidiff.cli.insertion import add_noise
 from medidiff.cli.options import (
     EPILOG,
     INPUT,
@@ -20,11 +21,7 @@ from medidiff.cli.options import (
 from medidiff.cli.types import KernelType, LevelType
 
 if TYPE_CHECKING:
-    from medidiff.io import SeriesItem
     from medidiff.volume import Volume
-
-Insert = Callable[["Volume", Callable[[int, int], None], Callable[[], bool]], tuple["Volume", str]]
-"""Volume, progress and cancellation to the noisy volume and a text about the noise."""
 
 seed_option = click.option("--seed", type=click.IntRange(0), default=1, help="Seed of all random numbers.")
 
@@ -116,7 +113,7 @@ def simulate_ct(
 
     suffix = f"dose{100 * dose:.4g}" if dose is not None else f"noise{sigma[0] if sigma else 0:.4g}"
     name = f"ct-insertion {photons:.3g} photons, electronic {electronic:.3g}, kernel {kernel}"
-    return _run("CT", clean, insert, suffix, name, seed, **run)
+    return add_noise("CT", clean, insert, suffix, name, seed, **run)
 
 
 @command.command("mr", cls=HelpfulCommand, short_help="Add noise to an MR scan.")
@@ -176,7 +173,7 @@ def simulate_mr(
 
     suffix = f"noise{number:.4g}{'pct' if percent else ''}"
     name = f"mr-noise {coils} coils, g-map {g_strength:g}, zero-fill {zero_fill:g}, acquired {acquired:g}"
-    return _run("MR", clean, insert, suffix, name, seed, **run)
+    return add_noise("MR", clean, insert, suffix, name, seed, **run)
 
 
 def _estimate(volume: Volume) -> float:
@@ -190,80 +187,3 @@ def _estimate(volume: Volume) -> float:
         raise NoiseLevelError(
             "The noise level of the clean scan cannot be estimated", hint="Give it: --full-sigma VALUE."
         ) from error
-
-
-def _run(
-    modality: Any,
-    clean: Path,
-    insert: Insert,
-    suffix: str,
-    name: str,
-    seed: int,
-    *,
-    out_dir: Path,
-    overwrite: bool,
-    keep_private: bool,
-    series_description: str | None,
-    progress: str,
-    quiet: bool,
-    verbose: bool,
-) -> int:
-    """Reads, adds noise to, and writes every series of that modality under CLEAN."""
-    from medidiff import __version__
-    from medidiff.batch.planning import taken_as
-    from medidiff.batch.request import check_folder
-    from medidiff.cli.cancel import Cancellation
-    from medidiff.cli.messages import located
-    from medidiff.cli.progress import counter, made
-    from medidiff.errors import CancelledError, MedidiffError
-    from medidiff.io import Derivation, WriteOptions, by_series, open_output, planned_output, read
-    from medidiff.io.atomic import check_target
-
-    check_folder(out_dir)
-    items = _items(clean, modality, out_dir)
-    for item in items:
-        check_target(planned_output(item, out_dir, suffix), overwrite=overwrite, inputs=item.inputs)
-    options = WriteOptions(
-        suffix, overwrite=overwrite, keep_private=keep_private, series_description=series_description
-    )
-    with Cancellation(stdin=progress == "jsonl") as cancelled:
-        for stacks in by_series(items):
-            told: list[str] = []
-            with open_output(stacks[0], out_dir, options) as output:
-                for item in stacks:
-                    volume = taken_as(read(item), modality)
-                    try:
-                        with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
-                            noisy, text = insert(volume, step, cancelled)
-                    except MedidiffError as error:
-                        raise located(error, item.path) from None
-                    derivation = Derivation(
-                        model_id=name, version=__version__, seed=seed, sigma_text=text, sigma_setting=suffix,
-                        context=0, operation="simulate", synthetic_data=True,
-                    )  # fmt: skip
-                    if cancelled():
-                        raise CancelledError("Cancelled; nothing is half-written")
-                    done = output.add(noisy, derivation)
-                    told += [f"{item.label}: {line}" for line in (text, *(f"note: {n}" for n in done.notes))]
-            made(progress, done.path)
-            for line in told if not quiet else ():
-                click.echo(f"medidiff: {line}", err=True)
-    return 0
-
-
-def _items(clean: Path, modality: str, out_dir: Path) -> list[SeriesItem]:
-    """The series under a path that can be of a modality."""
-    from medidiff.batch.earlier import earlier_output
-    from medidiff.batch.skips import nothing_found
-    from medidiff.errors import RefusedError
-    from medidiff.io import discover
-
-    found = discover([clean])
-    if not found.items:
-        raise nothing_found([clean], found.skipped)
-    items = [item for item in found.items if item.modality in (modality, "OT")]
-    items = [item for item in items if not earlier_output(item, [clean], out_dir)]
-    if not items:
-        there = ", ".join(item.label for item in found.items[:4])
-        raise RefusedError(f"there is no {modality} scan to add noise to", where=clean, received=there)
-    return items
