@@ -17,7 +17,8 @@ from scipy import ndimage
 
 from medidiff.batch.single import read_one
 from medidiff.evaluation import body
-from medidiff.evaluation.residual import PATCH_PX, ResidualSum
+from medidiff.evaluation.residual import ResidualSum
+from medidiff.evaluation.structure import PATCH_PX
 from medidiff.noise.estimate import estimate
 
 RADII_PX, CONTRASTS_HU = (3, 6, 10), (10, 15, 20, 30, 50)

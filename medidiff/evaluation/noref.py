@@ -9,7 +9,7 @@ from medidiff.evaluation.drift import Drift
 from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.noise_level import NoiseLevel
 from medidiff.evaluation.nps import NoisePower
-from medidiff.evaluation.residual import ResidualTest
+from medidiff.evaluation.structure import ResidualTest
 from medidiff.evaluation.texture import noise_shift
 from medidiff.noise.texture import STRUCTURE_LP_CM
 

@@ -11,7 +11,7 @@ from medidiff.evaluation.drift import BLOCK_PX
 from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.nps import NoisePower
-from medidiff.evaluation.residual import PATCH_PX, ResidualTest
+from medidiff.evaluation.structure import PATCH_PX, ResidualTest
 from medidiff.report.measure import Measure, of_slices
 from medidiff.report.pictures import DIFFERENCE_SDS, choose, not_there, standard_window, take
 from medidiff.report.study import Study
