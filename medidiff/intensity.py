@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff import scratch
 from medidiff.errors import ModelError, PixelError, UsageError
 from medidiff.volume import BoolArray, FloatArray, Volume
 
@@ -153,15 +154,18 @@ def foreground_p99(array: FloatArray, padding: BoolArray | None = None) -> float
 
 def _block_means(array: FloatArray, padding: BoolArray | None) -> FloatArray:
     """Means over blocks of pixels, of those blocks that carry image in at least half of their pixels."""
-    good = np.isfinite(array)
-    if padding is not None:
-        good &= ~padding
     z, y, x = array.shape
     by, bx = min(BLOCK, y), min(BLOCK, x)
     y, x = y - y % by, x - x % bx
-    blocks = (z, y // by, by, x // bx, bx)
-    weight = good[:, :y, :x].reshape(blocks).sum((2, 4))
-    total = np.where(good, array, 0.0)[:, :y, :x].reshape(blocks).sum((2, 4), dtype=np.float64)
-    keep = weight >= by * bx / 2
-    means: FloatArray = (total[keep] / weight[keep]).astype(np.float32)
-    return means
+    blocks = (y // by, by, x // bx, bx)
+    means = []
+    for k in range(z):
+        good = np.isfinite(array[k])
+        if padding is not None:
+            good &= ~padding[k]
+        weight = good[:y, :x].reshape(blocks).sum((1, 3))
+        total = np.where(good, array[k], 0.0)[:y, :x].reshape(blocks).sum((1, 3), dtype=np.float64)
+        keep = weight >= by * bx / 2
+        means.append((total[keep] / weight[keep]).astype(np.float32))
+        scratch.release(array)
+    return np.concatenate(means)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from medidiff import scratch
 from medidiff.batch.account import Outcome
 from medidiff.batch.derivations import copied, derivation_of
 from medidiff.batch.failures import cancelled_outcome, failed, left_out, unexpected
@@ -199,7 +200,7 @@ def _output(suffix: str, volume: Volume, result: Result) -> Volume | None:
     if suffix == "denoised":
         return result.volume
     if suffix == "residual":
-        return volume.with_array(volume.array - result.volume.array)
+        return volume.with_array(scratch.difference(volume.array, result.volume.array))
     if result.uncertainty is None:
         return None
     return volume.with_array(result.uncertainty)

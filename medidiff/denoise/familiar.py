@@ -54,7 +54,7 @@ def outside(
             f"pixel size {volume.pixel_mm:.3g} mm is outside the trained range {small:.3g} to {large:.3g} mm"
         )
         notes.append(Note(text, "spacing"))
-    if bundle.modality == "ct" and float(volume.array.min()) >= 0.0:
+    if bundle.modality == "ct" and all(float(image.min()) >= 0.0 for image in volume.array):
         text = "no value is below 0: stored values without their intercept are no HU, which the model is for"
         notes.append(Note(text, "units"))
     return notes

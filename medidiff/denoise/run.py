@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from medidiff import scratch
 from medidiff.denoise.consistency import Consistency, gain_of
 from medidiff.denoise.context import independent_step
 from medidiff.denoise.evaluator import Evaluator
@@ -72,8 +73,8 @@ class Run:
     def all(self, progress: Progress | None) -> Result:
         """Every slice."""
         count = len(self.volume.array)
-        out = self.volume.array.copy()
-        sd = np.zeros_like(self.volume.array) if self.settings.uncertainty else None
+        out = scratch.copy(self.volume.array)
+        sd = scratch.zeros(out.shape) if self.settings.uncertainty else None
         (first, last), *inside = self.settings.roi or ((0, count), (0, None), (0, None))
         # Whole slices, of which the region is kept: a piece of a slice would be rounded otherwise.
         part = tuple(slice(*bounds) for bounds in inside)
@@ -85,6 +86,7 @@ class Run:
             if sd is not None and variance is not None:
                 found = np.sqrt(variance) * np.float32(self.intensity.scale)
                 sd[k][part] = np.where(keep, np.float32(0.0), found)[part]
+            scratch.release(self.volume.array, out, sd)
             tick()
         return Result(
             self.volume.with_array(out),

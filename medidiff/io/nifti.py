@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import scratch
 from ..errors import PixelError
 from ..volume import Volume
 from . import bids, grid
@@ -63,7 +64,7 @@ def read_nifti(item: SeriesItem) -> Volume:
         values are Hounsfield units beyond doubt.
     """
     source: NiftiSource = item.headers
-    array = np.empty(item.shape, np.float32)
+    array = scratch.zeros(item.shape)
     depth = item.shape[0] // item.volumes
     with np.errstate(over="ignore", invalid="ignore"):
         for k, stored in enumerate(_stored_volumes(item)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import scratch
 from ...volume import Volume
 from . import pixels
 
@@ -37,8 +38,12 @@ class Image:
 
 def peak_of(volume: Volume) -> float:
     """Largest absolute value outside the padding: all slices of a map share one scale."""
-    size = np.abs(volume.array)
-    return float(np.max(size, initial=0.0, where=True if volume.padding is None else ~volume.padding))
+    peak = 0.0
+    for k, image in enumerate(volume.array):
+        inside = True if volume.padding is None else ~volume.padding[k]
+        peak = max(peak, float(np.max(np.abs(image), initial=0.0, where=inside)))
+        scratch.release(volume.array)
+    return peak
 
 
 def encode(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import scratch
 from ...volume import Volume
 from ..derivation import MAPS, Derivation
 from ..items import WriteOptions
@@ -92,6 +93,7 @@ class EnhancedWriter:
                     if peak is not None:  # every frame of a map has a scale: it may have a functional group
                         pair = pair or (1.0, 0.0)
                     image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                    scratch.release(volume.array)
                     sources = tuple(map(Source.of, stack.used(part.index, derivation.context)))
                     gathered.frames.append(DerivedFrame(header.frame_number, image, sources, derivation))
                     done.count(image, private=self._options.keep_private)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ... import scratch
 from ...errors import PixelError
 from ...volume import Volume
 from ..items import SeriesItem
@@ -155,7 +156,7 @@ def read_series(item: SeriesItem) -> Volume:
         the volume in slice order; padding pixels hold their rescaled stored value and are masked.
     """
     stack: Stack = item.headers.stack
-    array = np.empty(item.shape, np.float32)
+    array = scratch.zeros(item.shape)
     padding = np.zeros(item.shape, bool)
     unit = "a.u."
     with lenient():
@@ -163,7 +164,11 @@ def read_series(item: SeriesItem) -> Volume:
             with parsing(stack.slices[part.index].path):
                 pair = pixels.rescale_pair(part.scale) or (1.0, 0.0)
                 array[part.index] = pixels.to_real(part.values, *pair)
-                padding[part.index] = pixels.padding_mask(part.values, pixels.padding_range(part.dataset))
+                scratch.release(array)
+                outside = pixels.padding_mask(part.values, pixels.padding_range(part.dataset))
+                if outside.any():
+                    # Zeros that nobody wrote take no memory.
+                    padding[part.index] = outside
                 unit = _unit(part.dataset, part.scale, unit)
     return Volume(
         array=array,

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ... import scratch
 from ...volume import Volume
 from ..atomic import check_target, staged
 from ..derivation import MAPS, Derivation
@@ -106,6 +107,7 @@ class SeriesWriter:
                     identity = series.image(map(Source.of, stack.used(part.index, derivation.context)))
                     pair = pixels.rescale_pair(part.dataset)
                     image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                    scratch.release(volume.array)
                     if not part.dataset.file_meta.TransferSyntaxUID.is_little_endian:
                         to_little_endian(part.dataset)
                     new = derive(part.dataset, derivation, identity, keep_private=options.keep_private)
