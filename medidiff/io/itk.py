@@ -15,7 +15,8 @@ from .atomic import staged
 from .derivation import MAPS, Derivation
 from .dicom import pixels
 from .items import SeriesItem, Written
-from .itk_header import ItkSource, image_bytes, open_reader, quiet
+from .itk_header import ItkSource
+from .itk_reader import image_bytes, open_reader, quiet
 from .meta_header import unpacks
 
 

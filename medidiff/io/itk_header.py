@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,10 +13,11 @@ from numpy.typing import NDArray
 
 from ..volume import Modality
 from . import grid, meta_header
-from .formats import head_of, is_packed, open_image
+from .formats import head_of, is_packed
 from .items import Reason, SeriesItem
+from .itk_reader import extension_of, image_bytes, open_reader
 from .names import image_stem, output_name, printable
-from .streams import DEFLATE_RATIO, PIECE, most_unpacked
+from .streams import DEFLATE_RATIO, most_unpacked
 
 ORTHOGONAL = 1e-4
 HEAD = 65536
@@ -55,45 +52,6 @@ class ItkSource:
     dimension: int
     compressed: bool
     affine: NDArray[np.float64]
-
-
-@contextmanager
-def quiet() -> Iterator[Any]:
-    """SimpleITK without its warnings on stderr."""
-    import SimpleITK
-
-    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield SimpleITK
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
-
-
-@contextmanager
-def open_reader(path: Path) -> Iterator[Any]:
-    """A SimpleITK reader for a file; one that is packed lies unpacked in a temporary folder meanwhile.
-
-    Raises:
-        OSError: the file cannot be unpacked.
-    """
-    extension = extension_of(path)
-    with quiet() as sitk, tempfile.TemporaryDirectory(prefix="medidiff-") as folder:
-        if path.is_file() and not is_packed(path):
-            place = path
-        else:
-            place = Path(folder, f"image{extension}")
-            with open_image(path) as packed, place.open("wb") as file:
-                shutil.copyfileobj(packed, file, PIECE)
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(place))
-        reader.SetImageIO("NrrdImageIO" if extension == ".nrrd" else "MetaImageIO")
-        yield reader
-
-
-def extension_of(path: Path) -> str:
-    """The extension for the format of a file, by its content."""
-    return ".nrrd" if head_of(path, 4) == b"NRRD" else ".mha"
 
 
 def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, str]:
@@ -228,14 +186,6 @@ def _wrong_kind(path: Path, reader: Any) -> tuple[Reason, str] | None:
     if grid.LABEL_NAME.search(image_stem(path).lower()) or path.name.lower().endswith(".seg.nrrd"):
         return Reason.LABEL_MAP, ""
     return None
-
-
-def image_bytes(reader: Any) -> int:
-    """Bytes of the voxels of a scalar image whose header a reader has read."""
-    import SimpleITK
-
-    size = SimpleITK.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
-    return int(math.prod(reader.GetSize()) * size)
 
 
 def _bad_size(path: Path, voxels: Path, fields: dict[str, str], reader: Any) -> tuple[Reason, str] | None:

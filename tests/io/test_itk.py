@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from itk_files import only, save
 
 from medidiff.errors import PixelError
-from medidiff.io import Derivation, Reason, SeriesItem, discover, read, write
-
-DIRECTION = (0, 1, 0, 0, 0, 1, 1, 0, 0)
-
-
-def only(path: Path) -> SeriesItem:
-    (item,) = discover([path]).items
-    return item
-
-
-def save(path: Path, values: np.ndarray, *, packed: bool = False, vector: bool = False) -> None:
-    image = sitk.GetImageFromArray(values, isVector=vector)
-    if image.GetDimension() == 3:
-        image.SetSpacing((0.5, 0.6, 3.0))
-        image.SetOrigin((1.25, -2.5, 3.75))
-        image.SetDirection(DIRECTION)
-    image.SetMetaData("mykey", "my value")
-    sitk.WriteImage(image, str(path), packed)
+from medidiff.io import Derivation, Reason, discover, read, write
 
 
 @pytest.mark.parametrize("extension", ["nrrd", "mha", "nhdr", "mhd"])
@@ -157,31 +139,6 @@ def test_modality_of_metaimage(tmp_path: Path) -> None:
 def test_segmentations_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.seg.nrrd", np.zeros((3, 4, 5), np.uint8))
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.LABEL_MAP]
-
-
-@pytest.mark.parametrize("extension", ["nrrd", "mha"])
-@pytest.mark.parametrize("how", ["gz", "zip", "gz in zip", "no name"])
-def test_packed_and_unnamed_files(
-    tmp_path: Path, derivation: Derivation, extension: str, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    values = np.random.default_rng(0).integers(0, 99, (5, 6, 7)).astype(np.int16)
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    plain = tmp_path / f"a.{extension}"
-    save(plain, values)
-    source = tmp_path / f"a.{extension}.gz" if how == "gz" else tmp_path / "scan"
-    data = plain.read_bytes()
-    if "zip" in how:
-        with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(f"in/a.{extension}", gzip.compress(data) if "gz" in how else data)
-    else:
-        source.write_bytes(gzip.compress(data) if how == "gz" else data)
-    volume = read(only(source))
-    np.testing.assert_array_equal(volume.array, read(only(plain)).array)
-    written = write(volume, tmp_path / "out", derivation=derivation)
-    assert written.path.suffix == f".{extension}"
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(written.path))), values)
-    assert not list((tmp_path / "tmp").iterdir())
 
 
 @pytest.mark.parametrize("extension", ["nhdr", "mhd"])
