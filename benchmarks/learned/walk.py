@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from learned.spec import LEVEL_FEATURES, Spec
 from medidiff.diffusion import samplers, schedules
+from medidiff.diffusion.other_processes import Bridge, Mixing, VariancePreserving
 from medidiff.diffusion.precondition import Precondition
-from medidiff.diffusion.process import Bridge, Mixing, Process, VariancePreserving
+from medidiff.diffusion.process import Process
 from medidiff.training.samples import Samples
 
 FloatArray = NDArray[np.float32]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from medidiff.noise.mr import koay_xi, rician_mean
+from medidiff.noise.floor import koay_xi, rician_mean
 from peers.given import FloatArray, Given, Method
 
 TOP = 60.0

@@ -25,7 +25,7 @@ from medidiff.errors import Note
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
 from medidiff.models.processes import MATCHED, make
-from medidiff.noise.mr import beyond_rician, without_floor
+from medidiff.noise.floor import beyond_rician, without_floor
 from medidiff.noise.spectrum import Spectrum
 from medidiff.volume import FloatArray, Volume
 

@@ -8,8 +8,9 @@ x clean, y scan, t noise SD of a state, D network estimate of E[x | state], v it
 
 from medidiff.diffusion.guidance import Guard, guard, guided, preserve_dc
 from medidiff.diffusion.objective import NoisyTarget, bias_loss, nll, tissue_weight, weighted_square
+from medidiff.diffusion.other_processes import Bridge, Mixing, VariancePreserving
 from medidiff.diffusion.precondition import Precondition
-from medidiff.diffusion.process import Bridge, Coefficients, Matched, Mixing, Process, VariancePreserving
+from medidiff.diffusion.process import Coefficients, Matched, Process
 from medidiff.diffusion.samplers import (
     SAMPLERS,
     Estimate,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medidiff.diffusion.arrays import Array
-from medidiff.diffusion.process import Bridge, Matched, Mixing, Process, VariancePreserving
+from medidiff.diffusion.other_processes import Bridge, Mixing, VariancePreserving
+from medidiff.diffusion.process import Matched, Process
 from medidiff.models.conditioning import SCAN_WIDTH, WIDTH
 
 MATCHED = "matched"

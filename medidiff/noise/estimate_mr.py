@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from medidiff.noise.mr import koay_xi
+from medidiff.noise.floor import koay_xi
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]

@@ -106,7 +106,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     noisy, target, relative, coils, texture = acquired(
         clean, jnp.stack([extra, inserted, extra]), size, noise_key
     )
-    # As `medidiff.noise.mr.beyond_rician`: what only the number of coils would tell stays in the truth.
+    # As `medidiff.noise.floor.beyond_rician`: what only the number of coils would tell stays in the truth.
     truth = jnp.sqrt(target[1] ** 2 + 2.0 * (coils - 1.0) * (inserted * relative) ** 2)
     inside = _smooth(clean[1:2])[0] > BACKGROUND
     masked = (random.uniform(mask_key) < 0.15) & ~inside

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from medidiff.noise import mr
-from medidiff.noise.mr import beyond_rician
+from medidiff.noise.floor import beyond_rician
 from medidiff.training.config import TrainConfig
 from medidiff.training.mr_stacks import BACKGROUND, Stack, foreground, load_stacks
 from medidiff.training.patches import SimulatedSlice

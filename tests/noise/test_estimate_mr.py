@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from medidiff.noise.estimate import estimate
 from medidiff.noise.estimate_mr import air_noise, foreground, otsu, rician_share, tissue_noise
-from medidiff.noise.mr import MRNoise, koay_xi, rician_mean, simulate
+from medidiff.noise.floor import koay_xi, rician_mean
+from medidiff.noise.mr import MRNoise, simulate
 
 REAL = [
     "train/open_ms/patient12/study1_T1W.nii.gz",

@@ -7,8 +7,9 @@ import pytest
 
 from medidiff.errors import CancelledError, UsageError
 from medidiff.noise.ct import Scanner, soft_tissue
+from medidiff.noise.floor import rician_mean
 from medidiff.noise.insert import dose_sigma, insert_ct, insert_mr
-from medidiff.noise.mr import MRNoise, rician_mean
+from medidiff.noise.mr import MRNoise
 from medidiff.volume import Volume
 
 QUICK = Scanner(views=60)
