@@ -28,7 +28,7 @@ class Measure:
         per_slice: one value a slice, None where a slice has none; empty for a figure of the whole series.
         headline: it stands in the summary table.
         family: measures of one family share a plot by slice; "" for none.
-        role: of its curve, see `medidiff.report.plots.ROLES`; "" for the arm's own.
+        role: of its curve, see `medidiff.report.figure.ROLES`; "" for the arm's own.
         level: a level to draw beside the curve, with its name.
     """
 

@@ -1,29 +1,14 @@
-"""Plots: matplotlib figures as inline SVG whose colours are those of the page, light or dark.
-
-A figure is drawn in stand-in colours, each of which is then replaced by a CSS variable, and its text stays
-text, so that it takes the page's font, can be searched and prints sharp.
-"""
+"""Plots: curves, values with intervals, and a cohort on a line, each as one figure of the page."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
 
 import numpy as np
 
-ROLES = {
-    "ink": "#010101", "muted": "#020202", "rule": "#030303", "paper": "#040404", "before": "#050505",
-    "after": "#060606", "removed": "#070707", "reference": "#080808", "flag": "#090909", "third": "#0a0a0a",
-    "fourth": "#0b0b0b",
-}  # fmt: skip
-"""Role to stand-in colour; the page has a variable ``--plot-ROLE`` for each."""
+from medidiff.report.figure import ROLES, legend, new_figure, svg
 
-SIZE = (4.4, 2.9)
 LINES = {
     "before": "-",
     "after": "-",
@@ -45,7 +30,7 @@ class Curve:
 
     Attributes:
         label: in the legend.
-        role: see `ROLES`.
+        role: see `medidiff.report.figure.ROLES`.
         x: abscissae.
         y: ordinates; None leaves a gap.
         low: lower end of an interval around y.
@@ -85,7 +70,7 @@ def curves(
         from_zero: the ordinate starts at 0.
         x_range: ends of the abscissa.
     """
-    with _figure() as (figure, axes):
+    with new_figure() as (figure, axes):
         for one in lines:
             y = np.array([np.nan if v is None else v for v in one.y], float)
             marker = "o" if len(y) < 30 and not log and len(marks) == 0 else None
@@ -113,8 +98,8 @@ def curves(
             axes.set_xlim(*x_range)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        _legend(axes)
-        return _svg(figure)
+        legend(axes)
+        return svg(figure)
 
 
 def whiskers(
@@ -132,7 +117,7 @@ def whiskers(
         x_label: with its unit.
         zero: draw a line at 0.
     """
-    with _figure(height=0.75 + 0.36 * len(rows) + 0.3 * (len(groups) > 1)) as (figure, axes):
+    with new_figure(height=0.75 + 0.36 * len(rows) + 0.3 * (len(groups) > 1)) as (figure, axes):
         if zero:
             axes.axvline(0, color=ROLES["muted"], linewidth=0.9)
         for g, (label, role, values) in enumerate(groups):
@@ -150,8 +135,8 @@ def whiskers(
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(x_label)
         if len(groups) > 1:
-            _legend(axes)
-        return _svg(figure)
+            legend(axes)
+        return svg(figure)
 
 
 def strip(
@@ -170,7 +155,7 @@ def strip(
         x_label: with its unit.
         fences: beyond these a value is an outlier.
     """
-    with _figure(height=1.35) as (figure, axes):
+    with new_figure(height=1.35) as (figure, axes):
         quartiles = np.percentile(values, [25, 50, 75])
         axes.plot(
             quartiles[[0, 2]], [0, 0], color=ROLES["rule"], linewidth=14, solid_capstyle="butt", zorder=1
@@ -197,64 +182,4 @@ def strip(
         low, high = min(data.min(), data.min()), data.max()
         room = 0.06 * (high - low or abs(high) or 1.0)
         axes.set_xlim(low - room, high + room)
-        return _svg(figure)
-
-
-@contextmanager
-def _figure(height: float = SIZE[1]) -> Iterator[tuple[Any, Any]]:
-    """A figure and its axes, drawn without a display and without touching anybody's settings."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none", "svg.hashsalt": "medidiff", "font.size": 9.5, "axes.linewidth": 0.8,
-        "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "axes.unicode_minus": True,
-        "axes.edgecolor": ROLES["muted"], "axes.labelcolor": ROLES["ink"], "text.color": ROLES["ink"],
-        "xtick.color": ROLES["muted"], "ytick.color": ROLES["muted"], "xtick.labelcolor": ROLES["ink"],
-        "ytick.labelcolor": ROLES["ink"], "axes.spines.top": False, "axes.spines.right": False,
-        "axes.grid": True, "grid.color": ROLES["rule"], "grid.linewidth": 0.7, "axes.axisbelow": True,
-        "lines.linewidth": 1.6, "lines.markersize": 4, "legend.frameon": False, "legend.fontsize": 9,
-        "axes.labelsize": 9.5, "axes.facecolor": "none", "figure.facecolor": "none",
-        "savefig.facecolor": "none",
-    }  # fmt: skip
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(SIZE[0], height), layout="constrained")
-        FigureCanvasSVG(figure)
-        yield figure, figure.add_subplot()
-
-
-def _legend(axes: Any) -> None:
-    """The legend above the axes, where it hides nothing."""
-    handles, _ = axes.get_legend_handles_labels()
-    if len(handles) < 2:  # the title says it
-        return
-    columns = 2 if len(handles) > 3 else len(handles)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.8,
-        columnspacing=1.2, labelspacing=0.3, borderpad=0.1,
-    )  # fmt: skip
-
-
-def _svg(figure: Any) -> str:
-    """The figure as an ``<svg>`` element, decorative for readers: the page describes it in words."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL
-    )  # it would style the whole page
-    text = re.sub(r"font-family: [^;\"]*;\s*", "", text)
-    for role, colour in ROLES.items():
-        text = text.replace(colour, f"var(--plot-{role})")
-    mark = sha256(text.encode()).hexdigest()[:8]  # ids of two figures on a page must differ
-    text = re.sub(r'\bid="', f'id="{mark}-', text)
-    text = re.sub(r'(xlink:href|href)="#', rf'\1="#{mark}-', text)
-    text = text.replace("url(#", f"url(#{mark}-")
-    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
-    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
-    text = text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-    return re.sub(r">\s+<", "><", text).strip()
+        return svg(figure)
