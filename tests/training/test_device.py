@@ -72,7 +72,8 @@ def figures(
 def compared(source: CTSource) -> tuple[np.ndarray, np.ndarray]:
     """Figures of many draws by NumPy and by JAX, ``[draws, figures]``."""
     jax = pytest.importorskip("jax", reason="jax is not installed")
-    from medidiff.training.device_ct import Bank, simulate
+    from medidiff.training.device_ct import simulate
+    from medidiff.training.device_ct_bank import Bank
     from medidiff.training.device_cut import EXCESS, PREVIOUS, STATE, TARGET
 
     rng = np.random.default_rng(0)
@@ -112,7 +113,8 @@ def test_noise_has_the_declared_sd_and_targets_their_excess(
 ) -> None:
     """On slices without noise of their own, state - target is the noise alone: SD t in soft tissue."""
     jax = pytest.importorskip("jax", reason="jax is not installed")
-    from medidiff.training.device_ct import Bank, simulate
+    from medidiff.training.device_ct import simulate
+    from medidiff.training.device_ct_bank import Bank
     from medidiff.training.device_cut import EXCESS, STATE, TARGET
 
     bank = Bank.of(source)
@@ -172,7 +174,8 @@ def test_inserts_have_the_statistics_of_numpy() -> None:
 def test_inserts_belong_to_the_truth(config: TrainConfig, source: CTSource) -> None:
     """State and target carry them alike: their difference is noise, with inserts or without."""
     jax = pytest.importorskip("jax", reason="jax is not installed")
-    from medidiff.training.device_ct import Bank, simulate
+    from medidiff.training.device_ct import simulate
+    from medidiff.training.device_ct_bank import Bank
     from medidiff.training.device_cut import STATE, TARGET
 
     bank = Bank.of(source)
