@@ -162,6 +162,7 @@ def test_the_screenshot_is_small() -> None:
 BUNDLED = {"slicer", "vtk", "qt", "ctk", "numpy", "MediDiffDenoiseLib"}
 PURE = {
     "protocol", "runner", "environment", "command", "report", "readiness", "stubworker", "job",
+    "joberror",
 }  # fmt: skip
 
 

@@ -337,7 +337,7 @@ def test_a_refused_start_is_shown(widget: Any, kind: type[Exception]) -> None:
 
 
 def test_a_failure_says_what_and_what_to_do(running: Any, until: Callable[..., None]) -> None:
-    from MediDiffDenoiseLib.job import JobError
+    from MediDiffDenoiseLib.joberror import JobError
 
     widget, job = running
     ui = widget.ui

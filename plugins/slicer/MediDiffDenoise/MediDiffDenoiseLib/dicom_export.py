@@ -18,7 +18,8 @@ from typing import Any
 import slicer
 
 from . import provenance, volumes
-from .job import Discarded, Job
+from .job import Job
+from .joberror import Discarded
 
 Resolver = Callable[[str], str]
 """SOP instance UID to the path of its file; empty where there is none."""

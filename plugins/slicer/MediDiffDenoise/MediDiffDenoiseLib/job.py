@@ -6,14 +6,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import protocol
-from .command import for_panel, in_words
-from .environment import SETUP, Interpreter
-from .report import not_installed
+from . import joberror, protocol
+from .command import in_words
+from .environment import Interpreter
+from .joberror import Discarded, JobError
 from .runner import Runner
 
 STARTING, RUNNING, IMPORTING, CANCELLING = "starting", "running", "importing", "cancelling"
@@ -22,23 +21,6 @@ OVER = (DONE, FAILED, CANCELLED)
 
 LOG_LIMIT = 256 * 1024
 POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class JobError:
-    """Why a job failed: one sentence, what to do, and the worker's word for the cause."""
-
-    text: str
-    hint: str = ""
-    code: str = ""
-
-
-class Discarded(Exception):
-    """A result that cannot be used, with the words for the user."""
-
-    def __init__(self, text: str, hint: str = "", code: str = "discarded") -> None:
-        super().__init__(text)
-        self.error = JobError(text, hint, code)
 
 
 class Job:
@@ -101,16 +83,14 @@ class Job:
         """
         self._interpreter, self._finish = interpreter, finish
         if interpreter is None:
-            hint = f"Install it, then enter its Python in Advanced:\n{SETUP}"
-            self._fail(JobError("medidiff was not found on this computer.", hint, "no_interpreter"))
+            self._fail(joberror.not_found())
             return
         command = [*interpreter.command, *words]
         self._note(f"$ {in_words(command)}")
         try:
             self._runner = Runner(command, environment, str(self.folder))
         except OSError as error:
-            text = f"{interpreter.python} cannot be started ({error.strerror or error})."
-            self._fail(JobError(text, "Check the path of the Python in Advanced.", "no_interpreter"))
+            self._fail(joberror.not_started(interpreter, error))
             return
         self.pid = self._runner.pid
         self._tell()
@@ -170,9 +150,9 @@ class Job:
         if name == "hello":
             self.version = protocol.word(event, "version")
             assert self._interpreter is not None
-            text, hint = protocol.misfit(self.version, event.get("protocol"), self._interpreter.update)
-            if text:
-                self._fail(JobError(text, hint, "protocol"))
+            misfit = joberror.misfit(self.version, event.get("protocol"), self._interpreter)
+            if misfit is not None:
+                self._fail(misfit)
         elif name == "start":
             self.device, self.model = protocol.word(event, "device"), protocol.word(event, "model")
             self.licence = protocol.word(event, "licence")
@@ -200,26 +180,12 @@ class Job:
         told = next((e for e in self.events if e["event"] == "error"), None)
         result = next((e for e in reversed(self.events) if e["event"] == "result"), None)
         if told is not None:
-            hint = for_panel(protocol.word(told, "hint"))
-            text = protocol.word(told, "text") or protocol.from_exit(status)[1]
-            self._fail(JobError(text, hint, protocol.word(told, "code")))
+            self._fail(joberror.told(told, status))
         elif status != 0 or result is None:
-            self._fail(self._unsaid(status))
+            assert self._interpreter is not None
+            self._fail(joberror.untold(self._interpreter, status, self.log))
         else:
             self._import(result)
-
-    def _unsaid(self, status: int) -> JobError:
-        """Why a worker without an error event has failed."""
-        assert self._interpreter is not None
-        absent = not_installed(self._interpreter, self.log)
-        if absent is not None:
-            return JobError(absent.text, absent.hint, absent.code)
-        if status == 0:
-            return JobError("medidiff ended without a result.", "See the log.", "no_result")
-        code, text, hint = protocol.from_exit(status)
-        if code == "usage":
-            hint = f"It may be too old. Update it: {self._interpreter.update}"
-        return JobError(text, hint, code)
 
     def _import(self, result: dict[str, Any]) -> None:
         """Takes over the result; nothing new is left in the scene where that fails."""
@@ -231,8 +197,7 @@ class Job:
         except Discarded as discarded:
             self._fail(discarded.error)
         except Exception as error:  # whatever Slicer raises, the panel must not stay busy
-            text = " ".join(str(error).split()) or type(error).__name__
-            self._fail(JobError(f"The result could not be taken over: {text}", "See the log.", "import"))
+            self._fail(joberror.not_imported(error))
         else:
             self._end(DONE)
 

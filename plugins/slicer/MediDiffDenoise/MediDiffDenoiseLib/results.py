@@ -11,7 +11,8 @@ import slicer
 
 from . import provenance, volumes
 from .command import PRESETS, Bounds, Settings
-from .job import Discarded, Job
+from .job import Job
+from .joberror import Discarded
 
 SHARE = 99.5
 """Percentile of the magnitudes that the window of a difference reaches to."""
