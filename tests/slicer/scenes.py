@@ -67,6 +67,13 @@ def add(scene: Any, voxels: np.ndarray, name: str = "CT chest", axes: Any = None
     return node
 
 
+def tell_modality(scene: Any, node: Any, modality: str) -> None:
+    """Says in the subject hierarchy what the DICOM database would say of a volume."""
+    hierarchy = slicer_core().vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", modality)
+
+
 def voxels(node: Any) -> np.ndarray:
     return slicer_core().util.arrayFromVolume(node)
 

@@ -216,28 +216,15 @@ def test_the_subject_hierarchy_keeps_them_together(scene: Any, logic: DenoiseLog
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(output)) == study
 
 
-def test_the_scene_tells_the_modality(scene: Any, logic: DenoiseLogic) -> None:
+def test_the_worker_is_told_the_modality_of_the_scene(scene: Any, logic: DenoiseLogic) -> None:
     node = scenes.add(scene, scenes.body())
-
-    def asked(**settings: Any) -> str:
-        job = logic.process(node, **settings)
-        words = next(e["words"] for e in job.events if e["event"] == "start")
-        return words[words.index("--modality") + 1]
-
-    assert asked() == "auto"
-    units = slicer.vtkCodedEntry()
-    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
-    node.SetVoxelValueUnits(units)
-    assert asked() == "ct"
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
-    assert asked() == "mr"
-    assert asked(modality="CT") == "ct"
-    hierarchy.SetItemAttribute(item, "DICOM.Modality", "PT")
+    scenes.tell_modality(scene, node, "MR")
+    job = logic.process(node)
+    words = next(e["words"] for e in job.events if e["event"] == "start")
+    assert words[words.index("--modality") + 1] == "mr"
+    scenes.tell_modality(scene, node, "PT")
     with pytest.raises(ValueError, match="is PT, for which there is no model"):
         logic.process(node)
-    assert asked(modality="MR") == "mr"
 
 
 # What goes wrong

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import slicer
@@ -17,10 +16,8 @@ from . import command, dicom_export, environment, region, results, volumes
 from .check import CheckJob
 from .command import Bounds, Settings
 from .job import DONE, Job
+from .modality import with_modality
 from .report import Report
-
-UNKNOWN = "PT", "US", "NM", "XA", "RF", "DX", "CR", "MG", "OPT"
-"""DICOM modalities for which there is no model."""
 
 
 class DenoiseLogic:
@@ -211,7 +208,7 @@ class DenoiseLogic:
         """Writes the input and starts the worker on it."""
         job.inputNodeID = source.GetID()
         try:
-            settings = _told(settings, source)
+            settings = with_modality(settings, source)
             request = results.Request(
                 scene=source.GetScene(), source=source, source_id=source.GetID(), target=target,
                 target_id=target.GetID() if target is not None else "", name=name, settings=settings,
@@ -249,28 +246,3 @@ class DenoiseLogic:
             return environment.added(os.environ, models=models, device=device)
         home = getattr(getattr(slicer, "app", None), "slicerHome", "") or os.environ.get("SLICER_HOME", "")
         return environment.clean(self._started(), str(home), models=models, device=device)
-
-
-def _told(settings: Settings, volume: Any) -> Settings:
-    """The settings with the modality that the scene tells, where it was left to be found.
-
-    NRRD cannot tell it. A volume from the DICOM database has it in the subject hierarchy, and CT has
-    Hounsfield units; else medidiff goes by the values.
-
-    Raises:
-        ValueError: a modality without a model.
-    """
-    if settings.modality != "auto":
-        return settings
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume.GetScene())
-    item = hierarchy.GetItemByDataNode(volume) if hierarchy is not None else 0
-    modality = hierarchy.GetItemAttribute(item, "DICOM.Modality") if item else ""
-    units = volume.GetVoxelValueUnits()
-    if not modality and units is not None and units.GetCodeValue() == "[hnsf'U]":
-        modality = "CT"
-    if modality in UNKNOWN:
-        raise ValueError(
-            f"'{volume.GetName()}' is {modality}, for which there is no model. To try one all the same, "
-            "choose CT or MR as the modality."
-        )
-    return replace(settings, modality=modality) if modality in ("CT", "MR") else settings
