@@ -24,11 +24,8 @@ from typing import Any
 
 import numpy as np
 
-Volume = tuple[np.ndarray, list[np.ndarray], str]
-"""Values [x, y, z], one affine or one for each z, a label."""
-
-FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""RAS to LPS."""
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # last: a tool finds its own modules first
+from readers.readback import Volume, nifti_volumes, planes_of
 
 
 def medidiff(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Volume]:
@@ -36,7 +33,7 @@ def medidiff(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Volume
     import pydicom
 
     for stack in _identity(folder, out, answer, "same"):
-        planes = [plane for path in stack for plane in _planes(pydicom.dcmread(path))]
+        planes = [plane for path in stack for plane in planes_of(pydicom.dcmread(path))]
         yield np.stack([p[0].T for p in planes], axis=2), [p[1] for p in planes], ""
 
 
@@ -45,7 +42,7 @@ def medidiff_export(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator
     done: set[Path] = set()
     for files in _identity(folder, out, answer, "nifti"):
         if files[0] not in done:  # volumes of one 4-D file
-            yield from _nifti(files[0])
+            yield from nifti_volumes(files[0])
         done.add(files[0])
 
 
@@ -65,34 +62,6 @@ def _identity(
         with mio.open_output(series[0], out, mio.WriteOptions(format=file_format)) as output:
             written = [output.add(mio.read(item), derivation) for item in series]
         yield from (w.files for w in written)
-
-
-def _planes(ds: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Values [row, column] and affine of every frame of a classic or enhanced image."""
-    from pydicom.pixels.utils import pixel_array
-
-    stored = pixel_array(ds, raw=True)
-    frames = stored if stored.ndim == 3 else stored[None]
-    groups = ds.get("PerFrameFunctionalGroupsSequence") or [None] * len(frames)
-    planes = []
-    for frame, group in zip(frames, groups, strict=True):
-        places = [ds]
-        if group is not None:
-            places = [s[0] for g in (group, ds.SharedFunctionalGroupsSequence[0]) for s in _items(g)] + [ds]
-        found = {e.keyword: e.value for place in reversed(places) for e in place if e.VR != "SQ"}
-        cosines, spacing = np.array(found["ImageOrientationPatient"], float), found["PixelSpacing"]
-        affine = np.eye(4)
-        affine[:3, 0], affine[:3, 1] = cosines[:3] * float(spacing[1]), cosines[3:] * float(spacing[0])
-        affine[:3, 2] = np.cross(cosines[:3], cosines[3:])
-        affine[:3, 3] = np.array(found["ImagePositionPatient"], float)
-        slope, intercept = found.get("RescaleSlope"), found.get("RescaleIntercept")
-        values = frame * float(1 if slope is None else slope) + float(intercept or 0)
-        planes.append((values, affine))
-    return planes
-
-
-def _items(group: Any) -> list[Any]:
-    return [e.value for e in group if e.VR == "SQ" and e.value]
 
 
 def simpleitk(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Volume]:
@@ -131,7 +100,7 @@ def dcm2niix(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Volume
         answer["failed"] = errors[0] if done.returncode >= 0 else f"killed by signal {-done.returncode}"
         answer["error"] = "" if done.returncode >= 0 else "crash"
     for path in written:
-        yield from _nifti(path)
+        yield from nifti_volumes(path)
 
 
 def dicom2nifti(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Volume]:
@@ -151,7 +120,7 @@ def dicom2nifti(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Vol
         answer["failed"] = answer["said"][-1] if answer["said"] else "finds no series"
         answer["error"] = answer["failed"].split(":")[0]
     for path in written:
-        yield from _nifti(path)
+        yield from nifti_volumes(path)
 
 
 def highdicom(folder: Path, out: Path, answer: dict[str, Any]) -> Iterator[Volume]:
@@ -180,20 +149,6 @@ def _hd(volume: Any) -> Volume:
     """highdicom's axes are slice, row, column."""
     affine = np.asarray(volume.affine)[:, [2, 1, 0, 3]]
     return np.moveaxis(np.asarray(volume.array), (0, 1, 2), (2, 1, 0)), [affine], ""
-
-
-def _nifti(path: Path) -> Iterator[Volume]:
-    """The 3-D volumes of a NIfTI file."""
-    import nibabel
-
-    image: Any = nibabel.load(path)
-    data = np.asanyarray(image.dataobj)
-    if data.dtype.names:
-        data = np.stack([data[n] for n in "RGB"], axis=-1)[:, :, :, None]
-    data = data.reshape(*data.shape[:3], -1) if data.dtype.names is None and data.ndim < 5 else data
-    volumes = [data[:, :, :, 0]] if data.ndim == 5 else [data[..., t] for t in range(data.shape[3])]
-    for values in volumes:
-        yield values, [FLIP @ image.affine], path.name.removesuffix(".nii")
 
 
 TOOLS: dict[str, Callable[[Path, Path, dict[str, Any]], Iterator[Volume]]] = {
