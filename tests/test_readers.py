@@ -15,12 +15,12 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from readers import frames, geometry, pixels, scan  # noqa: E402
+from readers import files, frames, geometry, pixels, scan  # noqa: E402
 from readers.judge import Part, Verdict, judge  # noqa: E402
 from readers.page import cell, message, page  # noqa: E402
 from readers.tools import medidiff  # noqa: E402
 
-ALL = {build.__name__: build for build in (*geometry.CASES, *pixels.CASES, *frames.CASES)}
+ALL = {build.__name__: build for build in (*geometry.CASES, *pixels.CASES, *files.CASES, *frames.CASES)}
 
 REFUSED = {
     "overlay_bits": "OVERLAY_IN_PIXELS", "modality_lut": "MODALITY_LUT", "palette": "PALETTE",

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from readers import frames, geometry, pixels
+from readers import files, frames, geometry, pixels
 from readers.judge import Verdict, verdict_of
 from readers.page import cell, page, plain
 from readers.scan import NotBuiltError, copy, load, save
@@ -120,7 +120,7 @@ def main() -> None:
     table: dict[str, dict[str, Verdict]] = {}
     left_out: list[str] = []
     usual: dict[str, set[str]] = {}
-    for build in (*geometry.CASES, *pixels.CASES, *frames.CASES):
+    for build in (*geometry.CASES, *pixels.CASES, *files.CASES, *frames.CASES):
         title = (build.__doc__ or "").rstrip(".")
         if options.case and build.__name__ not in ("regular", *options.case):
             continue
