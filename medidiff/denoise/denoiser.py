@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from medidiff.denoise.consistency import gain_of
+from medidiff.denoise.counter import Progress
 from medidiff.denoise.result import Result
-from medidiff.denoise.run import Progress, Run
+from medidiff.denoise.run import Run
 from medidiff.denoise.settings import Settings
 from medidiff.engines.base import Engine
 from medidiff.errors import ModelError, UsageError

@@ -10,6 +10,7 @@ import numpy as np
 from medidiff import scratch
 from medidiff.denoise.consistency import Consistency, gain_of
 from medidiff.denoise.context import independent_step
+from medidiff.denoise.counter import Counter, Progress
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.familiar import outside
 from medidiff.denoise.noise_model import NoiseModel
@@ -38,8 +39,6 @@ TEXTURE_SLICES = 5
 
 TISSUE = {"ct": -0.8, "mr": 0.1}
 """Network units above which a pixel counts as tissue there: -900 HU; a tenth of the foreground p99."""
-
-Progress = Callable[[int, int], None]
 
 
 class Run:
@@ -78,7 +77,11 @@ class Run:
         (first, last), *inside = self.settings.roi or ((0, count), (0, None), (0, None))
         # Whole slices, of which the region is kept: a piece of a slice would be rounded otherwise.
         part = tuple(slice(*bounds) for bounds in inside)
-        tick = self._look(last - first, progress)
+        rows = self._rows()
+        tick = Counter(last - first + sum(end - start for start, end in rows), progress)
+        if rows:
+            sigma = self.noise.sigma if self.settings.sigma is None else self.settings.sigma
+            self.planes = look(self.evaluator, sigma, rows, self.settings.uncertainty, tick)
         for k in range(first, last):
             image, variance = self._slice(k)
             keep = self.untouched.mask(k, self.noise.of_slice(k))
@@ -99,25 +102,14 @@ class Run:
             notes=self._notes(),
         )
 
-    def _look(self, slices: int, progress: Progress | None) -> Callable[[], None]:
-        """Looks at the other planes, and returns what is to be called after each of the slices."""
+    def _rows(self) -> tuple[tuple[int, int], ...]:
+        """Bounds of the slices of the other planes that the answer asks for; none where it asks for none."""
         settings = self.settings
         wanted = settings.all_planes and self.bundle.modality == "mr" and self.bundle.process == MATCHED
+        if not (wanted and has_planes(self.volume)):
+            return ()
         # Only the mean does not ask for what lies around the region.
-        rows = rows_for(self.volume, settings.roi if settings.mode == "mean" else None)
-        done, total = 0, slices
-
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            if progress:
-                progress(done, total)
-
-        if wanted and has_planes(self.volume):
-            total += sum(last - first for first, last in rows)
-            sigma = self.noise.sigma if settings.sigma is None else settings.sigma
-            self.planes = look(self.evaluator, sigma, rows, settings.uncertainty, tick)
-        return tick
+        return rows_for(self.volume, settings.roi if settings.mode == "mean" else None)
 
     def _slice(self, k: int) -> tuple[FloatArray, FloatArray | None]:
         """Answer and variance of slice k, network units."""
