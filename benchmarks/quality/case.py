@@ -43,6 +43,7 @@ class Case:
         own: noise SD of the reference.
         protocol: of the figures.
         spectrum: true radial power spectrum of the noise; None for white.
+        relative: local SD of the noise over `own` and `total` ``[y, x]``; None for 1.
     """
 
     slot: str
@@ -61,6 +62,7 @@ class Case:
     own: float
     protocol: Protocol
     spectrum: Spectrum | None = None
+    relative: FloatArray | None = None
 
     @property
     def id(self) -> str:

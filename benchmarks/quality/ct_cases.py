@@ -19,6 +19,7 @@ from medidiff.evaluation.protocol import RMSE_CLIP_HU, WINDOWS, Protocol
 from medidiff.noise import ct
 from medidiff.noise.estimate_ct import global_noise_level
 from medidiff.noise.spectrum import Kernel, Spectrum
+from medidiff.training.ct_cache import relative_sd
 from medidiff.training.ct_reference import BINNED
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume
@@ -92,22 +93,24 @@ def _maker(
     where = [k] if len(hu) < 3 else [k - 1, k, k + 1]
 
     @lru_cache(1)
-    def noises() -> tuple[list[FloatArray], BoolArray, Spectrum | None]:
-        found = []
+    def noises() -> tuple[list[FloatArray], BoolArray, Spectrum | None, FloatArray]:
+        found, local = [], np.ones_like(hu[k])
         for i in where:
             rng = np.random.default_rng([SEED, int(i), len(hu)])
             # Binned slices play small patients at the original pixel size, as in training.
             scale = 2.0 if binned else 1.0
             bases = ct.bases(hu[i], volume.pixel_mm, rng, views=VIEWS, scale=scale)
             found.append(ct.combine(bases, 0.25, ct.Scanner(kernel=kernel)))
+            if i == k:
+                local = relative_sd(bases.quantum, hu[k], volume.pixel_mm)
         body = np.asarray(ndimage.gaussian_filter(hu[k], 2.0) > BODY_HU, np.bool_)
-        return found, body, spectrum_of(found[where.index(k)], body, volume.pixel_mm)
+        return found, body, spectrum_of(found[where.index(k)], body, volume.pixel_mm), local
 
     def make(level: str) -> Case:
         dose = float(level.rstrip("%")) / 100.0
         total = own / float(np.sqrt(dose))
         inserted = total if binned else own * float(np.sqrt((1.0 - dose) / dose))
-        added, body, spectrum = noises()
+        added, body, spectrum, local = noises()
         planes = [hu[i] + ct.scale_to(n, hu[i], inserted) for i, n in zip(where, added, strict=True)]
         noisy = np.clip(np.stack(planes), -1024.0, 3071.0).astype(np.float32)
         return Case(
@@ -127,6 +130,7 @@ def _maker(
             own=BINNED * own if binned else own,
             protocol=protocol,
             spectrum=spectrum,
+            relative=local,
         )
 
     return make
