@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff import scratch
 from medidiff.errors import GeometryError, PixelError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.evaluation.drift import DriftSum
@@ -71,6 +72,7 @@ def before_after(
     for plane in map(look.plane, range(len(before.array))):
         drift.add(plane.smooth, -plane.removed, plane.uniform)
         changes.append(_change(plane, levels[0], uncertainty))
+        scratch.release(before.array, after.array, uncertainty)
         if plane.k in shown:
             residual.add(plane.k, plane.removed, plane.after, plane.inside)
             texture.add(plane.before, plane.after, plane.gradient, plane.inside)
