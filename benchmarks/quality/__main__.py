@@ -111,6 +111,11 @@ def report(rows: Rows, title: str, modality: str) -> str:
     parts = [title, table.quality_table(done, methods, rows.costs), PROTOCOL + "."]
     for mode in [m for m in ("mean", "natural") if m in there]:
         parts += [f"### `{mode}` beside the others, PSNR", table.difference_table(done, methods, mode)]
+        if any("psnr_tissue" in r.figures for r in done):
+            parts += [
+                f"### `{mode}` beside the others, PSNR in tissue",
+                table.difference_table(done, methods, mode, "psnr_tissue"),
+            ]
     if there & set(swept):
         parts += [
             "### `mean` with a wrong noise level",

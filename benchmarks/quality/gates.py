@@ -94,11 +94,14 @@ def _ct(rows: list[Row], unlearned: Sequence[str]) -> list[Gate]:
 def _mr(rows: list[Row]) -> list[Gate]:
     return [
         _gate(
-            f"`mean` above {name}, every level",
+            f"`mean` above {name}, every level ({where})",
             rows,
             NOISY,
-            lambda level, peer=peer: _above(rows, NOISY, level, "mean", peer, clearly=False),
+            lambda level, peer=peer, figure=figure: _above(
+                rows, NOISY, level, "mean", peer, clearly=False, figure=figure
+            ),
         )
+        for figure, where in (("psnr", "whole slice"), ("psnr_tissue", "tissue"))
         for name, peer in (
             ("BM4D", "BM4D"),
             ("dipy NLM", "dipy NLM (Rician)"),
@@ -135,9 +138,11 @@ def _above_best(
     return text, good
 
 
-def _above(rows: list[Row], kind: str, level: str, ours: str, peer: str, clearly: bool) -> Part | None:
+def _above(
+    rows: list[Row], kind: str, level: str, ours: str, peer: str, clearly: bool, figure: str = "psnr"
+) -> Part | None:
     """Not below a peer, or above it with the whole interval."""
-    found = difference(rows, kind, level, ours, peer, "psnr")
+    found = difference(rows, kind, level, ours, peer, figure)
     if found.value is None:
         return None
     if found.low is None:

@@ -88,22 +88,34 @@ def by_level(axes: Any, rows: list[Row], kind: str, methods: Sequence[str]) -> b
     """PSNR over dose or noise level, with the interval of `mean`."""
     levels = order_of_levels(r.level for r in rows)
     x = [float(level.rstrip("%")) for level in levels]
-    for method in methods:
-        found = [mean(select(rows, kind, level, method), "psnr") for level in levels]
-        if any(f.value is None for f in found):
-            continue
+    values = {m: [mean(select(rows, kind, level, m), "psnr") for level in levels] for m in methods}
+    known = {m: found for m, found in values.items() if all(f.value is not None for f in found)}
+    others = 0
+    # The legend lists the lines as they end at the right, from top to bottom.
+    for method, found in sorted(known.items(), key=lambda item: -(item[1][-1].value or 0.0)):
+        if (mode := method.split(",")[0]) in OURS:
+            style = {"color": "k" if mode == "mean" else "C3", "ls": "-" if method == mode else ":"}
+        else:
+            style = {"color": f"C{others % 10}", "ls": ("--", "-.")[others // 10 % 2]}
+            others += 1
         ours = method in OURS
         axes.plot(
-            x, [f.value for f in found], "-o" if ours else "--", ms=3, lw=2 if ours else 1, label=method
+            x,
+            [f.value for f in found],
+            marker="o",
+            ms=3 if ours else 0,
+            lw=2 if ours else 1,
+            label=method,
+            **style,
         )
         if method == "mean" and all(f.low is not None for f in found):
-            axes.fill_between(x, [f.low for f in found], [f.high for f in found], alpha=0.15)
+            axes.fill_between(x, [f.low for f in found], [f.high for f in found], color="k", alpha=0.1)
     axes.set_xscale("log")
     axes.set_xticks(x, levels)
     axes.minorticks_off()
     axes.set_xlabel("dose" if any(f.startswith("bias") for r in rows for f in r.figures) else "noise level")
     axes.set_ylabel("PSNR, dB")
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return bool(rows)
 
 

@@ -15,12 +15,17 @@ from quality.case import CLEAN, Case, FloatArray
 
 NPS_LIMIT_LP_CM = 5.0
 
+TISSUE_SNR = 4.0
+"""MR: tissue is where the smoothed reference is above so many SDs of its own noise: it has no floor there."""
+
 LEAST_PIXELS = 500
 """A tissue with fewer pixels in a slice has no bias: the noise in so few is no small mean."""
 
 PROTOCOL = (
     "PSNR and SSIM on the window (CT) or with the volume's 99.5th percentile as range (MR); RMSE in HU on "
-    "[-1024, 1900] (CT) or in the scan's unit; VIF on HU + 1024 (CT) or 255 at the range; bias: mean of "
+    "[-1024, 1900] (CT) or in the scan's unit; tissue (MR): PSNR where the reference, smoothed by 2 px, is "
+    f"above {TISSUE_SNR:g} SDs of its own noise, since air in the reference holds the floor of that noise, "
+    "which a clean image has not; VIF on HU + 1024 (CT) or 255 at the range; bias: mean of "
     "result minus reference, HU, by tissue of the reference smoothed by 2 px, where a slice has at least "
     f"{LEAST_PIXELS} pixels of it. NPS: mean |ln| distance of the shapes of two power spectra up to 5 lp/cm. "
     "Against a noisy reference those of result and reference in its four flattest 64x64 patches in the body, "
@@ -42,6 +47,10 @@ def score(case: Case, image: FloatArray) -> dict[str, float]:
     if case.volume.modality == "CT":
         bins = [b for b in hu_bias(reference, test) if b.pixels >= LEAST_PIXELS]
         figures |= {f"bias_{b.name}": b.bias for b in bins}
+    else:
+        tissue = ndimage.gaussian_filter(case.reference, 2.0) > TISSUE_SNR * case.own
+        if tissue.sum() >= LEAST_PIXELS:
+            figures["psnr_tissue"] = psnr(reference, test, case.protocol, tissue[None]).mean
     return {k: float(v) for k, v in figures.items() if v is not None and np.isfinite(v)}
 
 

@@ -11,7 +11,8 @@ from quality.averages import difference, mean, order_of_levels, select
 from quality.rows import Row
 
 WITH_INTERVAL = {"psnr": "PSNR dB", "ssim": "SSIM", "rmse": "RMSE", "vif": "VIF"}
-DIGITS = {"psnr": 2, "ssim": 3, "rmse": 2, "vif": 3, "nps": 2}
+TISSUE = {"psnr_tissue": "tissue PSNR dB"}
+DIGITS = {"psnr": 2, "ssim": 3, "rmse": 2, "vif": 3, "nps": 2, "psnr_tissue": 2}
 TISSUES = ("lung", "fat", "soft", "dense", "bone")
 
 
@@ -35,7 +36,8 @@ def quality_table(rows: list[Row], methods: Sequence[str], costs: Mapping[str, f
     """One line a kind of reference, level and method; means over patients, 95 % bootstrap over patients."""
     biased = any(f.startswith("bias_") for r in rows for f in r.figures)
     tissues = TISSUES if biased else ()
-    heads = ["reference", "level", "method", "slices / patients", *WITH_INTERVAL.values(), "NPS"]
+    shown = WITH_INTERVAL if biased else {**WITH_INTERVAL, **TISSUE}
+    heads = ["reference", "level", "method", "slices / patients", *shown.values(), "NPS"]
     heads += [f"bias {t} HU" for t in tissues] + ["s a slice", "peak MB"]
     lines = []
     for kind in sorted({r.kind for r in rows}, reverse=True):
@@ -43,13 +45,13 @@ def quality_table(rows: list[Row], methods: Sequence[str], costs: Mapping[str, f
             for method in methods:
                 mine = select(rows, kind, level, method)
                 if mine:
-                    lines.append([kind, level, method, *_line(mine, tissues, costs.get(method))])
+                    lines.append([kind, level, method, *_line(mine, list(shown), tissues, costs.get(method))])
     return markdown(heads, lines)
 
 
-def _line(mine: list[Row], tissues: Sequence[str], peak: float | None) -> list[str]:
+def _line(mine: list[Row], shown: Sequence[str], tissues: Sequence[str], peak: float | None) -> list[str]:
     cells = [f"{len(mine)} / {len({r.patient for r in mine})}"]
-    cells += [cell(mean(mine, f), DIGITS[f]) for f in WITH_INTERVAL]
+    cells += [cell(mean(mine, f), DIGITS[f]) for f in shown]
     for figure, sign in [("nps", ""), *((f"bias_{t}", "+") for t in tissues)]:
         value = mean(mine, figure).value
         cells.append("-" if value is None else f"{value:{sign}.{DIGITS.get(figure, 2)}f}")
@@ -58,14 +60,16 @@ def _line(mine: list[Row], tissues: Sequence[str], peak: float | None) -> list[s
     return cells
 
 
-def difference_table(rows: list[Row], methods: Sequence[str], ours: str = "mean") -> str:
+def difference_table(
+    rows: list[Row], methods: Sequence[str], ours: str = "mean", figure: str = "psnr"
+) -> str:
     """PSNR of `ours` less that of each method on the same slices, dB, 95 % paired bootstrap over patients."""
     lines = []
     columns = [(k, v) for k in sorted({r.kind for r in rows}, reverse=True) for v in _levels(rows, k)]
     for method in methods:
         if method == ours:
             continue
-        found = [difference(rows, kind, level, ours, method, "psnr") for kind, level in columns]
+        found = [difference(rows, kind, level, ours, method, figure) for kind, level in columns]
         if any(f.value is not None for f in found):
             lines.append([method, *(cell(f, 2, "+") for f in found)])
     return markdown([f"`{ours}` less", *(f"{level}, {kind}" for kind, level in columns)], lines)
