@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from medidiff.denoise import Denoiser, Result, Settings
     from medidiff.engines import EngineSettings, create
     from medidiff.errors import MedidiffError
-    from medidiff.evaluation import Protocol, compare
+    from medidiff.evaluation import Protocol
+    from medidiff.evaluation.compare import compare
     from medidiff.io import Derivation, discover, read, write
     from medidiff.models import Bundle, list_bundles, load
     from medidiff.noise.estimate import estimate

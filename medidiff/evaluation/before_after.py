@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff import scratch
 from medidiff.errors import GeometryError, PixelError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.evaluation.drift import DriftSum
@@ -23,6 +22,7 @@ from medidiff.evaluation.noref import UNIFORM, NoReference, SliceChange, StatedU
 from medidiff.evaluation.region import Region, body
 from medidiff.evaluation.residual import ResidualSum
 from medidiff.evaluation.texture import TextureSum
+from medidiff.scratch import release
 from medidiff.volume import BoolArray, FloatArray, Volume
 
 MAX_MEASURED = 40
@@ -72,7 +72,7 @@ def before_after(
     for plane in map(look.plane, range(len(before.array))):
         drift.add(plane.smooth, -plane.removed, plane.uniform)
         changes.append(_change(plane, levels[0], uncertainty))
-        scratch.release(before.array, after.array, uncertainty)
+        release(before.array, after.array, uncertainty)
         if plane.k in shown:
             residual.add(plane.k, plane.removed, plane.after, plane.inside)
             texture.add(plane.before, plane.after, plane.gradient, plane.inside)

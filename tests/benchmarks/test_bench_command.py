@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,21 @@ def test_the_command_writes_its_tables_and_goes_on(
     with pytest.raises(SystemExit, match="another run"):
         run("--slices", "7")
     capsys.readouterr()
+
+
+def test_air_does_not_count_in_tissue(rng: np.random.Generator) -> None:
+    """Signal 100 with noise 5, its Rician floor in air: there, a clean answer is not the reference."""
+    clean = np.zeros((96, 96), np.float32)
+    clean[24:72, 24:72] = 100.0
+    noise = rng.normal(0, 5, (2, 96, 96))
+    reference = np.hypot(clean + noise[0], noise[1]).astype(np.float32)
+    case = Case(
+        "a", "s", "p", "6%", NOISY, Volume(reference[None], np.eye(4), "MR", "a.u."),
+        reference[None], 0, reference, reference > 0, 0.0, 5.0, 5.0, 5.0,
+        ct_cases.Protocol(None, data_range=100.0),
+    )  # fmt: skip
+    kept = np.where(clean > 0, clean + 10.0, reference)
+    figures, same = score(case, np.where(clean > 0, clean + 10.0, 0.0)), score(case, kept)
+    assert figures["psnr_tissue"] == pytest.approx(same["psnr_tissue"], abs=0.5)
+    assert figures["psnr"] < same["psnr"] - 2.0
+    assert "psnr_tissue" not in score(replace(case, own=50.0), kept)
