@@ -5,8 +5,9 @@
 
 Against a reference with noise of its own (SD sigma_F, a its share of the scan's noise variance) the estimate
 is (1-a) D + a y, and its error has variance (1-a)^2 v + (1-a) sigma_F^2 (science notes, 6). CT noise is lower
-towards the skin; sigma_F has the map of the simulated noise. The gate: 88 to 92 % of the body's pixels in the
-90 % interval.
+towards the skin; sigma_F has the map of the simulated noise. MR: tissue, that is where the smoothed
+reference is above 4 SDs of its own noise; in air that noise has a floor. The gate: 88 to 92 % of these
+pixels in the 90 % interval.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def measure(case: Case, denoiser: Denoiser) -> Reliability:
     own = np.float32(case.own) * (np.float32(1.0) if case.relative is None else case.relative)
     stated = np.hypot((1 - a) * result.uncertainty[k], np.sqrt(1 - a) * own)
     return reliability(
-        case.reference[None], estimate[None], stated[None], case.body[None], 0.0, case.volume.unit, "body"
+        case.reference[None], estimate[None], stated[None], case.tissue[None], 0.0, case.volume.unit, "body"
     )
 
 
@@ -127,7 +128,8 @@ def main() -> None:
     for case in cases(options):
         print(case.id, file=sys.stderr, flush=True)
         found[case.kind, case.level].append((case.patient, measure(case, denoiser)))
-    text = f"{model_line(denoiser, options)} Body pixels; 95 % bootstrap over patients.\n\n{table(found)}\n"
+    about = "Pixels of the body (MR: tissue); 95 % bootstrap over patients."
+    text = f"{model_line(denoiser, options)} {about}\n\n{table(found)}\n"
     print(text)
     if options.markdown:
         options.markdown.write_text(text, "utf-8")

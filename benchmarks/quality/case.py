@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from peers import Given
+from scipy import ndimage
 
 from medidiff.evaluation.protocol import Protocol
 from medidiff.noise.spectrum import Spectrum
@@ -20,6 +21,9 @@ NOISY, CLEAN = "noisy reference", "nearly noise-free truth"
 """Kinds of reference; their figures must not be mixed."""
 
 SEED = 4242
+
+TISSUE_SNR = 4.0
+"""MR: tissue is where the smoothed reference is above so many SDs of its own noise: it has no floor there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,13 @@ class Case:
     def noisy(self) -> FloatArray:
         """The noisy slice ``[y, x]``."""
         return np.asarray(self.volume.array[self.centre], np.float32)
+
+    @property
+    def tissue(self) -> BoolArray:
+        """Pixels that count in the patient; MR: where the reference has no floor of its own noise."""
+        if self.volume.modality != "MR":
+            return self.body
+        return np.asarray(ndimage.gaussian_filter(self.reference, 2.0) > TISSUE_SNR * self.own, np.bool_)
 
     def given(self) -> Given:
         """What another method gets."""

@@ -11,12 +11,9 @@ from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.nps import log_l1, nps
 from medidiff.evaluation.texture import TextureSum
 from medidiff.evaluation.vif import vif
-from quality.case import CLEAN, Case, FloatArray
+from quality.case import CLEAN, TISSUE_SNR, Case, FloatArray
 
 NPS_LIMIT_LP_CM = 5.0
-
-TISSUE_SNR = 4.0
-"""MR: tissue is where the smoothed reference is above so many SDs of its own noise: it has no floor there."""
 
 LEAST_PIXELS = 500
 """A tissue with fewer pixels in a slice has no bias: the noise in so few is no small mean."""
@@ -48,7 +45,7 @@ def score(case: Case, image: FloatArray) -> dict[str, float]:
         bins = [b for b in hu_bias(reference, test) if b.pixels >= LEAST_PIXELS]
         figures |= {f"bias_{b.name}": b.bias for b in bins}
     else:
-        tissue = ndimage.gaussian_filter(case.reference, 2.0) > TISSUE_SNR * case.own
+        tissue = case.tissue
         if tissue.sum() >= LEAST_PIXELS:
             figures["psnr_tissue"] = psnr(reference, test, case.protocol, tissue[None]).mean
     return {k: float(v) for k, v in figures.items() if v is not None and np.isfinite(v)}
