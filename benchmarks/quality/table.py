@@ -11,7 +11,7 @@ from quality.averages import difference, mean, order_of_levels, select
 from quality.rows import Row
 
 WITH_INTERVAL = {"psnr": "PSNR dB", "ssim": "SSIM", "rmse": "RMSE", "vif": "VIF"}
-TISSUE = {"psnr_tissue": "tissue PSNR dB"}
+MR_ONLY = {"psnr_tissue": "tissue PSNR dB"}
 DIGITS = {"psnr": 2, "ssim": 3, "rmse": 2, "vif": 3, "nps": 2, "psnr_tissue": 2}
 TISSUES = ("lung", "fat", "soft", "dense", "bone")
 
@@ -36,7 +36,7 @@ def quality_table(rows: list[Row], methods: Sequence[str], costs: Mapping[str, f
     """One line a kind of reference, level and method; means over patients, 95 % bootstrap over patients."""
     biased = any(f.startswith("bias_") for r in rows for f in r.figures)
     tissues = TISSUES if biased else ()
-    shown = WITH_INTERVAL if biased else {**WITH_INTERVAL, **TISSUE}
+    shown = WITH_INTERVAL if biased else {**WITH_INTERVAL, **MR_ONLY}
     heads = ["reference", "level", "method", "slices / patients", *shown.values(), "NPS"]
     heads += [f"bias {t} HU" for t in tissues] + ["s a slice", "peak MB"]
     lines = []

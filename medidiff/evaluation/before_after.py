@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff import scratch
 from medidiff.errors import GeometryError, PixelError
 from medidiff.evaluation.compare import check_same_grid
 from medidiff.evaluation.drift import DriftSum
 from medidiff.evaluation.flags import flags_of
-from medidiff.evaluation.kinds import MOST_SLICES, Kinds, Uniform, hu_kinds, kinds_of
+from medidiff.evaluation.kinds import HU_KINDS, MOST_SLICES, Kinds, Uniform, kinds_of
 from medidiff.evaluation.noise_level import NoiseLevel, noise_level
 from medidiff.evaluation.noref import UNIFORM, NoReference, SliceChange, StatedUncertainty
 from medidiff.evaluation.region import Region, body
 from medidiff.evaluation.residual import ResidualSum
 from medidiff.evaluation.texture import TextureSum
-from medidiff.scratch import release
 from medidiff.volume import BoolArray, FloatArray, Volume
 
 MAX_MEASURED = 40
@@ -72,7 +72,7 @@ def before_after(
     for plane in map(look.plane, range(len(before.array))):
         drift.add(plane.smooth, -plane.removed, plane.uniform)
         changes.append(_change(plane, levels[0], uncertainty))
-        release(before.array, after.array, uncertainty)
+        scratch.release(before.array, after.array, uncertainty)
         if plane.k in shown:
             residual.add(plane.k, plane.removed, plane.after, plane.inside)
             texture.add(plane.before, plane.after, plane.gradient, plane.inside)
@@ -166,7 +166,7 @@ def _change(plane: _Plane, noise: NoiseLevel, uncertainty: FloatArray | None) ->
 def _kinds(look: _Look) -> Kinds:
     """Kinds of tissue: the HU bins for CT, by brightness for anything else."""
     if look.before.unit == "HU":
-        return hu_kinds()
+        return HU_KINDS
     shown = np.unique(np.linspace(0, len(look.before.array) - 1, MOST_SLICES).astype(np.intp))
     uniform = (_uniform(look.plane(int(k))) for k in shown)
     return kinds_of(uniform, look.sigma, SMOOTHING_PX, look.floor)

@@ -41,9 +41,8 @@ class Kinds(NamedTuple):
     edges: tuple[float, ...]
 
 
-def hu_kinds() -> Kinds:
-    """The HU bins, which are far wider than smoothed noise."""
-    return Kinds(HU_NAMES, HU_EDGES)
+HU_KINDS = Kinds(HU_NAMES, HU_EDGES)
+"""The HU bins, which are far wider than smoothed noise."""
 
 
 def kinds_of(slices: Iterable[Uniform], sigma: float, smoothing_px: float, floor: float) -> Kinds:

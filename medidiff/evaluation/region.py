@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff import scratch
 from medidiff.errors import PixelError
-from medidiff.scratch import release
 from medidiff.volume import BoolArray, FloatArray, Volume
 
 BODY_HU = -500.0
@@ -97,7 +97,7 @@ def _smooth(volume: Volume, k: int) -> FloatArray:
     image = np.nan_to_num(volume.array[k], nan=empty, posinf=empty, neginf=empty)
     if volume.padding is not None:
         image[volume.padding[k]] = empty
-    release(volume.array)
+    scratch.release(volume.array)
     return np.asarray(ndimage.gaussian_filter(image, SMOOTHING_PX), np.float32)
 
 

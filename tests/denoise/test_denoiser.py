@@ -10,6 +10,7 @@ from fakes import SIGMA, SIGMA_DATA, Averaging, PixelWiener, bundle, c_out, c_sk
 from networks import TINY, tiny_bundle
 from scipy import ndimage
 
+from medidiff import scratch
 from medidiff.denoise import MODES, Denoiser, Settings
 from medidiff.denoise.evaluator import FAR
 from medidiff.denoise.noise_model import NoiseModel
@@ -144,6 +145,17 @@ def test_seed_decides_the_sample_and_nothing_else() -> None:
     twin = replace(volume, array=np.stack([volume.array[0]] * 2), adjacent=np.array([False]))
     out = run(twin, mode="sample").volume.array
     assert np.std(out[0] - out[1]) > 1
+
+
+@pytest.mark.parametrize("roi", [None, ((1, 4), (5, 40), (0, 30))])
+def test_arrays_in_files_change_no_value(roi: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = ct_volume((5, 48, 48))
+    settings = {"mode": "natural", "uncertainty": True, "roi": roi}
+    plain = run(volume, Averaging(), **settings)
+    monkeypatch.setattr(scratch, "LARGE", 1)
+    large = run(replace(volume, array=scratch.copy(volume.array)), Averaging(), **settings)
+    np.testing.assert_array_equal(large.volume.array, plain.volume.array)
+    np.testing.assert_array_equal(large.uncertainty, plain.uncertainty)
 
 
 def test_slices_go_through_one_by_one() -> None:
