@@ -42,13 +42,19 @@ def bm3d_psd(given: Given) -> Iterator[FloatArray]:
 
 
 def bm4d(given: Given) -> Iterator[FloatArray]:
-    """BM4D on the slab with the true level, white noise."""
-    import bm4d as library
-
+    """BM4D on the slab with the true level, white noise; its answer to the slice in question."""
     if len(given.slab) == 1:
         return
+    for answer in bm4d_whole(given):
+        yield answer[given.centre]
+
+
+def bm4d_whole(given: Given) -> Iterator[FloatArray]:
+    """BM4D with the true level, white noise; its answer to the whole slab ``[z, y, x]``."""
+    import bm4d as library
+
     answer = library.bm4d(given.slab.transpose(1, 2, 0), given.sigma)
-    yield np.asarray(answer, np.float32)[..., given.centre]
+    yield np.ascontiguousarray(np.asarray(answer, np.float32).transpose(2, 0, 1))
 
 
 def plane_spectrum(

@@ -28,6 +28,9 @@ MIN_PIXELS = 2000
 
 FACTORS = (0.1, 10.0)
 
+TISSUE_SNR = 4.0
+"""MR: nearer to its own noise a target holds the floor of that noise, which is no error of the estimate."""
+
 
 def calibrate(
     bundle: Bundle,
@@ -46,7 +49,8 @@ def calibrate(
     whose target is noisier than the estimate say little about it and are left out.
 
     A target with noise of its own that is in the scan too (SD s, a its share of the scan's noise variance) is
-    estimated by (1-a) D + a y, whose error has variance (1-a)^2 v + (1-a) s^2 (science notes, 6).
+    estimated by (1-a) D + a y, whose error has variance (1-a)^2 v + (1-a) s^2 (science notes, 6). Of such MR
+    targets only tissue counts, `TISSUE_SNR`.
 
     Args:
         bundle: the model.
@@ -108,10 +112,11 @@ class _Errors:
         told, precondition = samples.sigma_told[:, None, None], Precondition(bundle.sigma_data)
         estimate = precondition.apply(output[:, 0], samples.state, told)
         variance = precondition.variance(output[:, 1], told)
+        sd = np.zeros_like(told) if own is None else own[:, None, None]
         # CT: above -950 HU, so that air around the patient does not count; MR: above the background.
-        threshold = -0.9 if bundle.modality == "ct" else 0.03
+        threshold = -0.9 if bundle.modality == "ct" else np.maximum(0.03, TISSUE_SNR * sd)
         body = ndimage.uniform_filter(samples.target, (0, 5, 5)) > threshold
-        shared = np.zeros_like(told) if own is None else own[:, None, None] ** 2
+        shared = sd**2
         a = np.clip(shared / samples.sigma[:, None, None] ** 2, 0.0, 1.0)
         estimate = (1 - a) * estimate + a * samples.state
         excess = samples.excess + (1 - a) * shared

@@ -190,6 +190,25 @@ def test_noise_that_target_and_scan_share_is_no_error(samples: Samples, claim: f
     assert np.abs(factors(None) * claim - 1.0).max() > 0.03
 
 
+def test_floor_of_a_target_of_mr_says_nothing(samples: Samples) -> None:
+    """Half of each target is tissue, half air with the floor of the target's own noise, which no D finds."""
+    own, t = 0.04, np.linspace(0.25, 0.4, len(samples)).astype(np.float32)
+    error, target = 0.5 * t, np.ones_like(samples.target)
+    half, window = target.shape[-1] // 2, 5
+    target[..., half:] = 1.25 * own
+    found = target.copy()
+    found[..., half + window // 2 :] -= 10.0
+    mr = replace(tiny_bundle(), modality="mr")
+    mine = replace(samples, sigma=t, sigma_told=t, state=target, target=target)
+
+    def factors(shared: float) -> np.ndarray:
+        engine, level = Claiming(mine, found, error, error), np.full(len(error), shared, np.float32)
+        return np.array(calibrate(mr, engine, mine, own=level))[:, 1]  # type: ignore[arg-type]
+
+    np.testing.assert_allclose(factors(own), 1.0, rtol=0.06)
+    assert np.all(factors(0.001) > 5.0)
+
+
 def test_few_patients_are_pooled_and_many_are_guarded(samples: Samples) -> None:
     """With n patients (n R + 1)/(n + 1) <= 0.1 is stricter than R <= 0.1."""
     error = 0.5 * samples.sigma
