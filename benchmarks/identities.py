@@ -3,10 +3,10 @@
     python benchmarks/identities.py ct [--slices 3] [--draws 8] [--markdown FILE]
     python benchmarks/identities.py mr
 
-For the model's mean D, variance v and samples s, with clean truth x and scan y (science notes, 10.3):
-MSE(s) = 2 MSE(D), E[variance of s] = MSE(D), rms(y - s) = rms(noise), MSE(mean of M) = (1 + 1/M) MSE(D),
-E[v] = MSE(D), (y - D)^2 + MSE(D) = noise^2. Eight steps do not reach the limits: "8 steps" is what an exact
-network would give with them, and a figure within 10 % of that is met.
+For the model's mean D, calibrated variance v and samples s, with clean truth x and scan y (science notes,
+10.3): MSE(s) = 2 MSE(D), E[variance of s] = MSE(D), rms(y - s) = rms(noise), MSE(mean of M) = (1 + 1/M)
+MSE(D), E[v] = MSE(D), (y - D)^2 + MSE(D) = noise^2. Eight steps do not reach the limits: "8 steps" is what an
+exact network would give with them, and a figure within 10 % of that is met.
 
 The truth is itself a little noisy (SD sigma_F, a = sigma_F^2 / t^2): MSE(D) is (MSE against it - sigma_F^2) /
 (1 - 2a), and what samples have on top is a difference in which that noise cancels. CT: means of three slices
@@ -135,8 +135,7 @@ def measure(case: Case, denoiser: Denoiser, draws: int) -> Moments | None:
     found = denoiser.run(case.volume, Settings(sigma=sigma, uncertainty=True))
     if found.uncertainty is None:
         raise TypeError("the model states no uncertainty")
-    scale = denoiser.bundle.intensity(case.volume).scale
-    v = np.square(found.uncertainty[k] / denoiser.bundle.uncertainty_factor(sigma / scale))
+    v = np.square(found.uncertainty[k])
     samples = np.stack(
         [
             denoiser.run(

@@ -39,17 +39,22 @@ Found = dict[Key, list[tuple[str, Reliability]]]
 
 
 def measure(case: Case, denoiser: Denoiser) -> Reliability:
-    """Coverage of one case in the body."""
+    """Coverage of one case in the body (MR: in tissue)."""
     k = case.centre
     result = denoiser.run(case.volume, Settings(sigma=case.total, uncertainty=True))
     if result.uncertainty is None:
         raise TypeError("the model states no uncertainty")
     a = np.float32((case.own / case.total) ** 2)
     estimate = (1 - a) * result.volume.array[k] + a * case.noisy
-    own = np.float32(case.own) * (np.float32(1.0) if case.relative is None else case.relative)
-    stated = np.hypot((1 - a) * result.uncertainty[k], np.sqrt(1 - a) * own)
+    own = np.float32(case.own) * (np.ones_like(estimate) if case.relative is None else case.relative)
     return reliability(
-        case.reference[None], estimate[None], stated[None], case.tissue[None], 0.0, case.volume.unit, "body"
+        case.reference[None],
+        estimate[None],
+        (1 - a) * result.uncertainty[k][None],
+        case.tissue[None],
+        np.sqrt(1 - a) * own[None],
+        case.volume.unit,
+        "tissue" if case.volume.modality == "MR" else "body",
     )
 
 

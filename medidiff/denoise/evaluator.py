@@ -69,6 +69,8 @@ class Evaluator:
     def denoised(self, k: int, t_y: float) -> samplers.Denoised:
         """denoised(x, t) of slice k, whose noise SD is `t_y`: planes, condition, network, preconditioning.
 
+        The variance is the calibrated one: what intervals cover is what samplers put back.
+
         Raises:
             CancelledError: `cancelled` said so, between two evaluations.
         """
@@ -106,6 +108,7 @@ class Evaluator:
             network = averaged(lambda p: self.engine(p, condition), self.views)
             found = run_tiled(network, planes, self.tile, config.halo, config.stride)
             t32 = np.float32(t)
-            return pre.apply(found[0], x, t32), pre.variance(found[1], t32)
+            calibrated = np.float32(self.bundle.uncertainty_factor(t) ** 2)
+            return pre.apply(found[0], x, t32), calibrated * pre.variance(found[1], t32)
 
         return answer

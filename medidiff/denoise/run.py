@@ -131,9 +131,6 @@ class Run:
             self.spent = max(self.spent, found.evaluations)
         else:
             image, variance = self._draws(k, y, sigma, process, denoised)
-        if settings.mode != "sample" or settings.draws == 1:
-            factor = self.bundle.uncertainty_factor(sigma)
-            variance = None if variance is None else variance * np.float32(factor**2)
         if settings.coils > 1:
             image, variance = self._without_floor(k, image, variance, sigma)
         if settings.strength < 1.0:

@@ -45,7 +45,8 @@ class Reliability:
         bins: tenths of the pixels, by stated SD, ascending.
         pixels: pixels that count.
         untouched: share of the pixels in the region that have no stated SD (0): left out.
-        reference_sd: noise SD of the reference that was allowed for; 0 for a noise-free truth.
+        reference_sd: noise SD of the reference that was allowed for, root mean square over the pixels that
+            count; 0 for a noise-free truth.
         unit: of the SDs.
         region: which pixels count, for people; "" for all.
     """
@@ -82,7 +83,7 @@ def reliability(
     test: FloatArray,
     sd: FloatArray,
     valid: BoolArray | None = None,
-    reference_sd: float = 0.0,
+    reference_sd: float | FloatArray = 0.0,
     unit: str = "HU",
     region: str = "",
 ) -> Reliability:
@@ -93,7 +94,8 @@ def reliability(
         test: the estimate, same shape.
         sd: its stated SD, same shape and unit; 0 where nothing was stated.
         valid: pixels that count; None for all.
-        reference_sd: noise SD of the reference, independent of the error; added in quadrature.
+        reference_sd: noise SD of the reference, independent of the error, a number or a map of that shape; added
+            in quadrature.
         unit: unit of the values, for people.
         region: what `valid` marks, for people.
 
@@ -108,6 +110,12 @@ def reliability(
             "Reference, test and uncertainty must have the same shape",
             received=f"{reference.shape}, {test.shape} and {sd.shape}",
         )
+    if np.ndim(reference_sd) and np.shape(reference_sd) != reference.shape:
+        raise GeometryError(
+            "A map of the reference's noise must have the shape of the reference",
+            received=f"{np.shape(reference_sd)} and {reference.shape}",
+        )
+    own = np.broadcast_to(np.asarray(reference_sd, np.float64), reference.shape)
     everything = np.ones(reference.shape[1:], np.bool_)
     inside = [everything if valid is None else valid[z] for z in range(len(reference))]
     if any(not np.isfinite(sd[z][m]).all() or (sd[z][m] < 0).any() for z, m in enumerate(inside)):
@@ -122,10 +130,12 @@ def reliability(
     z_of = norm.ppf(0.5 + 0.5 * np.asarray(LEVELS))
     within = np.zeros((len(reference), len(LEVELS)), np.int64)
     counted = np.zeros(len(reference), np.int64)
-    sums = np.zeros((3, BINS))
+    sums, noise = np.zeros((3, BINS)), 0.0
     for z, m in enumerate(stated):
         square = np.square(test[z][m].astype(np.float64) - reference[z][m])
-        variance = np.square(sd[z][m].astype(np.float64)) + reference_sd**2
+        allowed = np.square(own[z][m])
+        variance = np.square(sd[z][m].astype(np.float64)) + allowed
+        noise += float(allowed.sum())
         ratio = np.sort(square / variance)
         within[z], counted[z] = np.searchsorted(ratio, z_of**2, "right"), ratio.size
         which: NDArray[np.intp] = np.searchsorted(edges, sd[z][m], "right")
@@ -140,7 +150,7 @@ def reliability(
         bins=tuple(SdBin(float(np.sqrt(v / n)), float(np.sqrt(e / n)), int(n)) for v, e, n in sums.T if n),
         pixels=pixels,
         untouched=1.0 - pixels / asked,
-        reference_sd=reference_sd,
+        reference_sd=float(np.sqrt(noise / pixels)),
         unit=unit,
         region=region,
     )

@@ -132,6 +132,19 @@ def test_samples_scatter_by_the_posterior_variance() -> None:
     assert np.mean(single[0] - mean) == pytest.approx(0, abs=3)
 
 
+def test_samples_scatter_by_the_calibrated_variance() -> None:
+    """A head that claims twice the SD, and the calibration that knows: samples as of a head that is right."""
+    volume = ct_volume((1, 48, 48))
+    settings = Settings(sigma=SIGMA, mode="sample", seed=3)
+    halved = bundle(uncertainty=((0.01, 0.5), (1.0, 0.5)))
+    claiming = PixelWiener(h=2.0 * np.log(2.0))
+    known = Denoiser(halved, claiming).run(volume, settings).volume.array  # type: ignore[arg-type]
+    right = Denoiser(bundle(), PixelWiener()).run(volume, settings).volume.array  # type: ignore[arg-type]
+    np.testing.assert_allclose(known, right, atol=0.01)
+    unknown = Denoiser(bundle(), claiming).run(volume, settings).volume.array  # type: ignore[arg-type]
+    assert np.abs(unknown - right).max() > 1.0
+
+
 def test_seed_decides_the_sample_and_nothing_else() -> None:
     volume = ct_volume((2, 48, 48))
 

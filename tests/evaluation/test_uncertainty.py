@@ -60,6 +60,14 @@ def test_the_noise_of_a_reference_is_allowed_for(sd: np.ndarray, rng: np.random.
     found = reliability(noisy, test, sd, reference_sd=15.0)
     assert found.coverage_90 == pytest.approx(0.9, abs=0.01)
     assert "15" in found.text
+    # Noise that differs from row to row is allowed for where it is; one number for it would not do.
+    rising = np.broadcast_to(np.linspace(1.0, 40.0, SHAPE[1])[:, None], SHAPE)
+    noisy = truth + rising * rng.standard_normal(SHAPE)
+    found = reliability(noisy, test, sd, reference_sd=rising)
+    assert found.observed == pytest.approx(LEVELS, abs=0.01)
+    assert found.reference_sd == pytest.approx(np.sqrt(np.mean(rising**2)))
+    flat = reliability(noisy, test, sd, reference_sd=found.reference_sd)
+    assert max(np.abs(np.subtract(flat.observed, LEVELS))) > 0.02
 
 
 def test_pixels_without_a_statement_are_left_out_and_counted(
@@ -84,6 +92,8 @@ def test_misuse(sd: np.ndarray) -> None:
     zeros = np.zeros(SHAPE)
     with pytest.raises(GeometryError):
         reliability(zeros, zeros[:1], sd)
+    with pytest.raises(GeometryError, match="map of the reference's noise"):
+        reliability(zeros, zeros, sd, reference_sd=sd[0])
     with pytest.raises(PixelError, match="No pixel"):
         reliability(zeros, zeros, zeros)
     with pytest.raises(PixelError, match="negative"):
