@@ -94,8 +94,8 @@ def reliability(
         test: the estimate, same shape.
         sd: its stated SD, same shape and unit; 0 where nothing was stated.
         valid: pixels that count; None for all.
-        reference_sd: noise SD of the reference, independent of the error, a number or a map of that shape; added
-            in quadrature.
+        reference_sd: noise SD of the reference, independent of the error, a number or a map of that shape;
+            added in quadrature.
         unit: unit of the values, for people.
         region: what `valid` marks, for people.
 
