@@ -37,6 +37,8 @@ class DataConfig:
         device: make the samples on the accelerator that trains (JAX).
         pack: file of `medidiff train --pack` to read instead of scans and cache; empty for none.
         insert_share: share of training slices with small faint inserts of known truth (CT).
+        clean_share: share of the training slices above the low levels whose target is a slab mean of a binned
+            scan: nearly free of noise, and sharper to the pixel than the scan (CT).
     """
 
     root: str = "../shared/data"
@@ -56,6 +58,7 @@ class DataConfig:
     device: bool = False
     pack: str = ""
     insert_share: float = 0.0
+    clean_share: float = 0.0
 
 
 @dataclass(frozen=True)

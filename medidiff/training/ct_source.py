@@ -43,7 +43,9 @@ class CTSource:
     def __init__(self, config: TrainConfig, role: str = "train") -> None:
         self.config = config
         # Validation stays comparable between runs: it sees the scans as they are.
-        self.insert_share = config.data.insert_share if role == "train" else 0.0
+        training = role == "train"
+        self.insert_share = config.data.insert_share if training else 0.0
+        self.clean_share = config.data.clean_share if training else 0.0
         self.intensity = Intensity.ct()
         if config.data.pack:
             from medidiff.training import pack
@@ -70,7 +72,8 @@ class CTSource:
         else:
             t = float(np.exp(rng.uniform(np.log(data.sigma[0]), np.log(data.sigma[1]))))
             reference = self.references[int(rng.choice(len(self.references), p=self.share))]
-            if t < TARGET_RATIO * reference.sigma:
+            wanted = bool(self.clean_share) and rng.random() < self.clean_share
+            if wanted or t < TARGET_RATIO * reference.sigma:
                 reference = self.clean[int(rng.integers(len(self.clean)))]
         # Below 1.41 sigma_F no correction exists; the slab means of the clean pool then count as truth.
         sigma_f = reference.sigma if t >= TARGET_RATIO * reference.sigma else 0.0

@@ -139,7 +139,8 @@ def _level(bank: Bank, key: Array, config: TrainConfig) -> _Drawn:
     t = jnp.exp(jnp.where(low, below, regular))
     clean = random.choice(clean_key, len(bank.sigma), p=bank.clean)
     reference = random.choice(reference_key, len(bank.sigma), p=bank.reference)
-    index = jnp.where(low | (t < TARGET_RATIO * bank.sigma[reference]), clean, reference)
+    wanted = random.uniform(random.fold_in(clean_key, 1)) < data.clean_share
+    index = jnp.where(low | wanted | (t < TARGET_RATIO * bank.sigma[reference]), clean, reference)
     sigma = bank.sigma[index]
     return _Drawn(index, t, jnp.where(t >= TARGET_RATIO * sigma, sigma, 0.0))
 

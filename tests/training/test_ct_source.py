@@ -206,6 +206,25 @@ def test_a_target_noisier_than_the_level_is_not_used(source: CTSource) -> None:
         assert s.excess.max() <= 3.1 * (noisy / 500) ** 2
 
 
+def test_share_of_cleaner_targets(source: CTSource, tmp_path: Path) -> None:
+    """As many of the regular levels as asked for have a target of the clean pool; validation has none."""
+    config = replace(source.config, data=replace(source.config.data, low_share=0.0, clean_share=0.4))
+    assert source.config.data.clean_share == 0.0
+    clean = {1000 * r.sigma for r in source.clean}
+    assert clean.isdisjoint(1000 * r.sigma for r in source.references)
+
+    def share(of: CTSource) -> float:
+        rng = np.random.default_rng(12)
+        drawn = [of.draw(rng) for _ in range(300)]
+        own = [500 * d.reference_sigma for d in drawn if d.sigma * 500 > 40.0]  # there no target is too noisy
+        return float(np.mean([any(abs(o - c / 1000) < 1e-3 for c in clean) for o in own]))
+
+    assert share(CTSource(config)) == pytest.approx(0.4, abs=0.1)
+    config = replace(config, data=replace(config.data, cache=str(tmp_path)))
+    fill_cache(config, "val")
+    assert share(CTSource(config, "val")) == 0.0
+
+
 def test_slices_that_a_run_of_smaller_patches_left_are_not_used(tmp_path: Path) -> None:
     """The cache does not depend on the size of the patches."""
     config = toy_config(tmp_path)

@@ -143,6 +143,26 @@ def test_noise_has_the_declared_sd_and_targets_their_excess(
     assert np.median(excess) == pytest.approx(1.0, abs=0.1)
 
 
+def test_share_of_cleaner_targets(config: TrainConfig, source: CTSource) -> None:
+    """Targets of the clean pool have less noise of their own; at a share of 1 there are no others."""
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    from medidiff.training.device_ct import simulate
+    from medidiff.training.device_ct_bank import Bank
+    from medidiff.training.device_cut import EXCESS
+
+    bank = Bank.of(source)
+    least = 500.0**-2 * min(r.sigma for r in source.references) ** 2  # sigma_F^2 / (1 - a) is above that
+
+    def noisy(share: float) -> list[bool]:
+        chosen = replace(config, data=replace(config.data, clean_share=share))
+        draw = jax.jit(lambda bank, key: simulate(bank, key, chosen))
+        planes = [np.asarray(draw(bank, jax.random.key(k)).planes) for k in range(20)]
+        return [float(p[EXCESS].max()) > least for p in planes]
+
+    assert any(noisy(0.0))
+    assert not any(noisy(1.0))
+
+
 def test_inserts_have_the_statistics_of_numpy() -> None:
     """Area, size of contrast, share of bright ones and of planes, against `medidiff.training.inserts`."""
     jax = pytest.importorskip("jax", reason="jax is not installed")
