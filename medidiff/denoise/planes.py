@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medidiff import scratch
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.settings import Roi
@@ -56,8 +57,10 @@ class Planes:
         three = np.stack([d, *(a[k] for a in self.answers)])
         mean = three.mean(0)
         if self.variance is None or v is None:
+            scratch.release(*self.answers)
             return mean, v
         alone = (v + self.variance[k]) / np.float32(3.0)
+        scratch.release(*self.answers, self.variance)
         gained = ndimage.uniform_filter(((three - mean) ** 2).mean(0), SMOOTH)
         # Never less than if the three errors were independent.
         return mean, np.maximum(alone - gained, alone / np.float32(3.0))
@@ -94,11 +97,11 @@ def look(
         progress: called after each slice.
     """
     shape = evaluator.volume.array.shape
-    variance = np.zeros(shape, np.float32) if uncertainty else None
+    variance = scratch.zeros(shape) if uncertainty else None
     answers = []
     for axes in TURNS:
         other = _turned(evaluator, axes, sigma)
-        found = np.zeros(shape, np.float32)
+        found = scratch.zeros(shape)
         # Views of the volume-shaped arrays in the axes of the plane.
         into = found.transpose(axes)
         spread = None if variance is None else variance.transpose(axes)
@@ -108,6 +111,7 @@ def look(
             into[k] = d
             if spread is not None:
                 spread[k] += v
+            scratch.release(other.volume.array, found, variance)
             progress()
         answers.append(found)
     return Planes(answers, variance)
@@ -119,7 +123,7 @@ def _turned(evaluator: Evaluator, axes: tuple[int, int, int], sigma: float | Flo
     columns = [2 - a for a in reversed(axes)]  # the affine goes by x, y, z
     turned = replace(
         volume,
-        array=np.ascontiguousarray(volume.array.transpose(axes)),
+        array=scratch.copy(volume.array.transpose(axes)),
         affine=volume.affine[:, [*columns, 3]],
         padding=None if volume.padding is None else volume.padding.transpose(axes),
         adjacent=None,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fakes import Averaging, PixelWiener, bundle
 
+from medidiff import scratch
 from medidiff.denoise import Denoiser, Roi, Settings
 from medidiff.denoise.planes import Planes, has_planes
 from medidiff.volume import Volume
@@ -110,6 +111,15 @@ def test_a_region_is_that_of_the_whole(mode: str) -> None:
     assert some.uncertainty is not None
     assert whole.uncertainty is not None
     np.testing.assert_array_equal(some.uncertainty[box], whole.uncertainty[box])
+
+
+def test_arrays_in_files_change_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, settings = cube(), Settings(sigma=40.0, uncertainty=True)
+    plain = Denoiser(bundle("mr"), Averaging()).run(volume, settings)
+    monkeypatch.setattr(scratch, "LARGE", 1)
+    large = Denoiser(bundle("mr"), Averaging()).run(volume, settings)
+    np.testing.assert_array_equal(large.volume.array, plain.volume.array)
+    np.testing.assert_array_equal(large.uncertainty, plain.uncertainty)
 
 
 def test_the_later_steps_look_at_the_slice_alone() -> None:
