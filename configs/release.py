@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from medidiff.models import Bundle, save
 from medidiff.models.export import STORAGES
 from medidiff.training.calibration import calibrate
 from medidiff.training.config import load
-from medidiff.training.release import pixel_sizes, release, trained_ranges
+from medidiff.training.release import credits_of, pixel_sizes, release, trained_ranges
 from medidiff.training.samples import Samples
 from medidiff.training.validation import Validator
 
@@ -99,7 +98,7 @@ def main() -> None:
         trained=trained_ranges(config, pixel_sizes(config)),
         version=options.version,
         licence="Apache-2.0",
-        attribution=re.findall(r"^\* (.+)$", card, re.MULTILINE),
+        attribution=credits_of(card),
         storage=options.weights,
         overwrite=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -127,6 +128,22 @@ def trained_ranges(config: TrainConfig, pixel_mm: Sequence[float], seed: int = 0
     levels = (config.data.low_sigma / scale, config.data.sigma[1] / scale)
     sizes = (float(min(pixel_mm)), float(max(pixel_mm)))
     return Trained(levels, _kernel_range(sizes, seed) if config.modality == "ct" else ZERO_FILL, sizes)
+
+
+def credits_of(card: str) -> tuple[str, ...]:
+    """The points of the model card's section "Training data": credits that travel with the weights.
+
+    Raises:
+        UsageError: the card has no such section, or no point in it.
+    """
+    section = re.search(r"^## Training data$(.*?)(?=^## |\Z)", card, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^\* (.+)$", section[1], re.MULTILINE) if section else []
+    if not found:
+        raise UsageError(
+            "The model card credits no training data",
+            hint="Give it a section '## Training data' with a point '* ...' for each source.",
+        )
+    return tuple(found)
 
 
 def pixel_sizes(config: TrainConfig) -> list[float]:

@@ -19,7 +19,7 @@ from medidiff.models.bundle import Trained
 from medidiff.training import checkpoint
 from medidiff.training.calibration import calibrate
 from medidiff.training.config import TrainConfig
-from medidiff.training.release import pixel_sizes, release, trained_ranges
+from medidiff.training.release import credits_of, pixel_sizes, release, trained_ranges
 from medidiff.training.samples import Samples
 from medidiff.training.validation import Validator
 
@@ -107,6 +107,15 @@ def test_trained_ranges_come_from_the_run(tmp_path: Path) -> None:
     assert 5.0 < found.kernel[1] < 8.0
     mr = replace(config, modality="mr", data=replace(config.data, sigma=(0.01, 0.18), low_sigma=0.002))
     assert trained_ranges(mr, [1.0]) == Trained((0.002, 0.18), (1.0, 2.0), (1.0, 1.0))
+
+
+def test_credits_are_those_of_the_shipped_cards() -> None:
+    """The points of one section, not those of the limits below it."""
+    for name in ("ct", "mr"):
+        bundle = store.load(name)
+        assert credits_of(bundle.card) == bundle.attribution
+    with pytest.raises(UsageError, match="credits no training data"):
+        credits_of("# toy\n\n## Limits\n\n* small\n")
 
 
 class Claiming:
