@@ -94,13 +94,14 @@ def _ct(rows: list[Row], unlearned: Sequence[str]) -> list[Gate]:
 def _mr(rows: list[Row]) -> list[Gate]:
     return [
         _gate(
-            f"`mean` above {name}, every level ({where})",
+            f"`mean` above {name}, every level ({kind}, {where})",
             rows,
-            NOISY,
-            lambda level, peer=peer, figure=figure: _above(
-                rows, NOISY, level, "mean", peer, clearly=False, figure=figure
+            kind,
+            lambda level, kind=kind, peer=peer, figure=figure: _above(
+                rows, kind, level, "mean", peer, clearly=False, figure=figure
             ),
         )
+        for kind in (NOISY, CLEAN)
         for figure, where in (("psnr", "whole slice"), ("psnr_tissue", "tissue"))
         for name, peer in (
             ("BM4D", "BM4D"),

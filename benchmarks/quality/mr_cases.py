@@ -1,7 +1,9 @@
 """MR cases: slices of the `val` volumes with Rician noise of a share of their foreground p99.
 
 The volumes are noisy themselves (T1 1-2 %, FLAIR about 4 %): every method is told the inserted level,
-``mean, sigma auto`` finds the total, and ``mean_ref`` blends the answer for the total with the scan.
+``mean, sigma auto`` finds the total, and ``mean_ref`` blends the answer for the total with the scan. Slices
+binned two by two are scans of low resolution (2 mm) with about half of that noise; where it is at most
+`LARGEST_SHARE` of the variance in all they count as nearly noise-free truth.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medidiff.evaluation.protocol import Protocol
 from medidiff.intensity import Intensity
@@ -16,11 +19,18 @@ from medidiff.noise import mr
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume
-from quality.case import NOISY, SEED, Case, FloatArray, Slot
+from quality.case import CLEAN, NOISY, SEED, Case, FloatArray, Slot
 
 LEVELS = (0.03, 0.06, 0.09, 0.15)
 REACH = 4
 """Slices on each side in the slab of volumetric methods."""
+
+BINNED = 0.55
+"""Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
+
+LARGEST_SHARE = 0.15
+SMALLEST = 64
+"""Rows and columns that a binned slice must have."""
 
 
 def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
@@ -38,12 +48,39 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
             own = own_level(array)
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 name = f"{scan.label}:{k}"
-                make = _maker(name, scan, volume, array, int(k), scale, own)
+                make = _maker(name, scan, volume.affine, array, int(k), scale, own, NOISY)
                 yield Slot(name, NOISY, tuple(f"{level:.0%}" for level in levels), make)
+            small = binned(array)
+            if min(small.shape[1:]) < SMALLEST:
+                continue
+            affine, left = volume.affine @ np.diag([2.0, 2.0, 1.0, 1.0]), BINNED * own
+            clean = tuple(
+                f"{level:.0%}"
+                for level in levels
+                if left**2 <= LARGEST_SHARE * (left**2 + (level * scale) ** 2)
+            )
+            for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
+                name = f"{scan.label}:{k} binned"
+                make = _maker(name, scan, affine, small, int(k), scale, left, CLEAN)
+                yield Slot(name, CLEAN, clean, make)
+
+
+def binned(array: FloatArray) -> FloatArray:
+    """Slices binned two by two."""
+    h, w = (n - n % 2 for n in array.shape[1:])
+    small = array[:, :h, :w].reshape(len(array), h // 2, 2, w // 2, 2)
+    return np.asarray(small.mean((2, 4), dtype=np.float32))
 
 
 def _maker(
-    name: str, scan: Scan, volume: Volume, array: FloatArray, k: int, scale: float, own: float
+    name: str,
+    scan: Scan,
+    affine: NDArray[np.float64],
+    array: FloatArray,
+    k: int,
+    scale: float,
+    own: float,
+    kind: str,
 ) -> Callable[[str], Case]:
     """The function that makes the cases of one slice."""
     top = float(np.percentile(array, 99.5))
@@ -59,13 +96,13 @@ def _maker(
             label=scan.label.split("/")[-1].split(".")[0],
             patient=scan.patient,
             level=level,
-            kind=NOISY,
-            volume=Volume(noisy, volume.affine, "MR", "a.u."),
+            kind=kind,
+            volume=Volume(noisy, affine, "MR", "a.u."),
             slab=slab,
             slab_centre=centre,
             reference=array[k],
             body=foreground(array[k] / np.float32(scale)),
-            fraction=own**2 / (own**2 + sigma**2),
+            fraction=own**2 / (own**2 + sigma**2) if kind == NOISY else 0.0,
             sigma=sigma,
             total=float(np.hypot(own, sigma)),
             own=own,

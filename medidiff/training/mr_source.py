@@ -65,8 +65,7 @@ class MRSource:
         """Contrast, brightness, bias field; binning where the picture is large enough for it."""
         from scipy import ndimage
 
-        size = 2 * self.config.data.patch
-        if min(clean.shape[1:]) >= size and rng.random() < 0.4:
+        if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < 0.4:
             h, w = (n - n % 2 for n in clean.shape[1:])
             clean = clean[:, :h, :w].reshape(3, h // 2, 2, w // 2, 2).mean((2, 4), dtype=np.float32)
             sigma_f *= 0.55  # noise of real scans is not quite white
@@ -88,6 +87,11 @@ class MRSource:
             scale = np.float32(top / max(float(np.percentile(clean, 99)), 1e-6))
             clean, sigma_f = clean * scale, sigma_f * float(scale)
         return clean.astype(np.float32, copy=False), sigma_f
+
+
+def may_be_binned(shape: tuple[int, ...], patch: int) -> bool:
+    """Whether slices ``[z, y, x]`` binned two by two still hold a patch."""
+    return min(shape[1:]) >= 2 * patch
 
 
 def simulate_slice(

@@ -147,11 +147,13 @@ def credits_of(card: str) -> tuple[str, ...]:
 
 
 def pixel_sizes(config: TrainConfig) -> list[float]:
-    """Pixel size in mm of every training slice (CT: of the cache) or stack (MR)."""
+    """Pixel size in mm of every training slice (CT: of the cache) or stack (MR), binned ones too."""
     if config.modality == "mr":
-        from medidiff.training.mr_source import MRSource
+        from medidiff.training.mr_source import MRSource, may_be_binned
 
-        return [s.pixel_mm for s in MRSource(config).stacks]
+        stacks, patch = MRSource(config).stacks, config.data.patch
+        large = [s for s in stacks if may_be_binned(s.slices.shape, patch)]
+        return [s.pixel_mm for s in stacks] + [2.0 * s.pixel_mm for s in large]
     from medidiff.training import ct_cache
 
     sizes = []

@@ -114,10 +114,10 @@ def test_bias_has_one_limit_in_soft_tissue_and_one_elsewhere(bias: dict[str, flo
 def test_mr_gates_and_what_was_not_measured() -> None:
     rows = rows_of("mean", 31.0, psnr_tissue=30.0) + rows_of("BM4D", 30.0, psnr_tissue=30.5)
     rows += rows_of("DnCNN", 31.5, psnr_tissue=29.0)
-    assert verdicts(rows, "mr", "BM4D, every level (whole slice)") == {MET}
-    assert verdicts(rows, "mr", "BM4D, every level (tissue)") == {NOT_MET}
-    assert verdicts(rows, "mr", "DnCNN, every level (whole slice)") == {NOT_MET}
-    assert verdicts(rows, "mr", "DnCNN, every level (tissue)") == {MET}
+    assert verdicts(rows, "mr", "BM4D, every level (noisy reference, whole slice)") == {MET}
+    assert verdicts(rows, "mr", "BM4D, every level (noisy reference, tissue)") == {NOT_MET}
+    assert verdicts(rows, "mr", "DnCNN, every level (noisy reference, whole slice)") == {NOT_MET}
+    assert verdicts(rows, "mr", "DnCNN, every level (noisy reference, tissue)") == {MET}
     assert verdicts(rows, "mr", "dipy") == {NOT_MEASURED}
     partly = rows_of("mean", 31.0) + rows_of("BM4D", 30.0, levels=("10%",))
     assert verdicts(partly, "mr", "BM4D") == {NOT_MEASURED}

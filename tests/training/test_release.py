@@ -109,6 +109,21 @@ def test_trained_ranges_come_from_the_run(tmp_path: Path) -> None:
     assert trained_ranges(mr, [1.0]) == Trained((0.002, 0.18), (1.0, 2.0), (1.0, 1.0))
 
 
+def test_binned_stacks_of_mr_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the samples of large slices 40 % are binned: their pixels are twice as large."""
+    from medidiff.training import mr_source
+    from medidiff.training.mr_stacks import Stack
+
+    config = replace(toy_config(tmp_path), modality="mr")
+    edge = 2 * config.data.patch
+    shapes = {0.6: (3, edge, edge), 1.1: (3, edge, edge - 1)}
+    stacks = [Stack(np.ones(shape, np.float32), 0.01, mm, "s") for mm, shape in shapes.items()]
+    monkeypatch.setattr(mr_source, "list_scans", lambda *_: ["scan"])
+    monkeypatch.setattr(mr_source, "data_root", lambda root: root)
+    monkeypatch.setattr(mr_source, "load_stacks", lambda *_: stacks)
+    assert pixel_sizes(config) == pytest.approx([0.6, 1.1, 1.2])
+
+
 def test_credits_are_those_of_the_shipped_cards() -> None:
     """The points of one section, not those of the limits below it."""
     for name in ("ct", "mr"):
