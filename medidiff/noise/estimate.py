@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.errors import NoiseLevelError
-from medidiff.noise import estimate_ct, estimate_mr, texture
+from medidiff.noise import air, estimate_ct, estimate_mr, flatness, texture
 from medidiff.noise.estimate_ct import weighted_median
 from medidiff.volume import BoolArray, FloatArray, Volume
 
@@ -94,7 +94,7 @@ def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         estimate_mr.tissue_noise(plane, None if padding is None else padding[k])
         for k, plane in enumerate(stack)
     ]
-    air = estimate_mr.air_noise(stack, padding)
+    background = air.air_noise(stack, padding)
     zero_fill = texture.interpolation_factor(stack)
     factor = float(np.sqrt(zero_fill[0] * zero_fill[1]))
     seen = [s for s in slices if s is not None]
@@ -103,17 +103,20 @@ def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         snr = float(np.median([s.snr for s in seen]))
         found = np.array([np.nan if s is None else s.sigma for s in slices])
         pixels = np.array([0 if s is None else s.n_pixels for s in slices])
+        found *= flatness.noise_share(seen, zero_fill)
         sigma, per_slice = _combine(found, pixels, shown, volume)
         # A Rayleigh background below the tissue is a g-map, or structure that passed for noise.
         white = float(np.median([s.whiteness(zero_fill) for s in seen]))
         few_flat = structure > FEW_FLAT_PATCHES or white < TEXTURE
-        if air is None or not (snr < LOW_SNR or (few_flat and sigma > 1.25 * air.sigma)):
+        if background is None or not (snr < LOW_SNR or (few_flat and sigma > 1.25 * background.sigma)):
             method = "flat patches of tissue, Rician correction"
             return NoiseEstimate(sigma, per_slice, method, int(pixels.sum()), volume.unit, factor)
-    if air is None:
+    if background is None:
         raise _nothing_to_see(volume)
-    per_slice = np.full(len(volume.array), air.sigma, dtype=np.float32)
-    return NoiseEstimate(air.sigma, per_slice, "Rayleigh air background", air.n_pixels, volume.unit, factor)
+    per_slice = np.full(len(volume.array), background.sigma, dtype=np.float32)
+    return NoiseEstimate(
+        background.sigma, per_slice, "Rayleigh air background", background.n_pixels, volume.unit, factor
+    )
 
 
 def _combine(

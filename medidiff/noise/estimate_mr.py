@@ -1,41 +1,35 @@
-"""Blind noise level of magnitude MR slices, from tissue and from air.
+"""Blind noise level of magnitude MR slices, from tissue.
 
-Tissue: the flattest 8x8 patches of the foreground, judged by their low DCT coefficients and measured by the
-others (after Ponomarenko et al. 2007), with the Rician correction of Koay and Basser 2006 at the patch's own
-SNR. It holds for masked, defaced and vendor-filtered background and for interpolated
-images, whose noise fills only part of the spectrum.
-
-Air: sqrt(mean(m^2) / 2), only where the background really is Rayleigh. Few clinical images have such air:
-scanners mask, filter and intensity-correct it.
+The flattest 8x8 patches of the foreground, judged by their low DCT coefficients and measured by the others
+(after Ponomarenko et al. 2007), with the Rician correction of Koay and Basser 2006 at the patch's own SNR. It
+holds for masked, defaced and vendor-filtered background and for interpolated images, whose noise fills only
+part of the spectrum. What the flattest patches still hold of structure is told by the less flat ones
+(`flatness`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from medidiff.noise.floor import koay_xi
-
-FloatArray = NDArray[np.float32]
-BoolArray = NDArray[np.bool_]
+from medidiff.volume import BoolArray, FloatArray
 
 PATCH_PX = 8
 FLAT_SHARE, COARSE_SHARE = 0.02, 0.2
 FEWEST_FLAT, FEWEST_PATCHES = 100, 120
-BLOCK_PX = 7  # of the search for air
 ROUNDS = 5  # of the Rician correction, which converges in two or three
 
-_radius = np.hypot(*np.mgrid[:PATCH_PX, :PATCH_PX])  # DCT index: 2 PATCH_PX times the frequency in cycles/px
-JUDGED = (_radius > 0) & (_radius <= 3.0)
+RADIUS = np.hypot(*np.mgrid[:PATCH_PX, :PATCH_PX])  # DCT index: 2 PATCH_PX times the frequency in cycles/px
+JUDGED = (RADIUS > 0) & (RADIUS <= 3.0)
 # MR noise is white inside the acquired box, so that the coefficients next to the judged ones stand for them
 # (and for the mean); they lie in the box up to an interpolation by two.
-REPLACED = _radius <= 3.0
-PLATEAU = (_radius > 3.0) & (_radius <= 3.7)
+REPLACED = RADIUS <= 3.0
+PLATEAU = (RADIUS > 3.0) & (RADIUS <= 3.7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +40,20 @@ class TissueNoise:
         sigma: SD per channel.
         n_pixels: pixels of the foreground that were searched.
         snr: median signal of the patches used over sigma.
-        structure: level of the flattest fifth of all patches over `sigma`; above about 1.5 the slice has
-            hardly a flat patch and `sigma` may be too high.
         spectrum: DCT power ``[8, 8]`` of the patches used.
+        coarse: that of the flattest fifth of all patches.
     """
 
     sigma: float
     n_pixels: int
     snr: float
-    structure: float
     spectrum: NDArray[np.float64]
+    coarse: NDArray[np.float64]
+
+    @property
+    def structure(self) -> float:
+        """Level of the flattest fifth over `sigma`; above about 1.5 the slice has hardly a flat patch."""
+        return level_of(self.coarse) / self.sigma
 
     def whiteness(self, zero_fill: tuple[float, float]) -> float:
         """High over middle frequencies inside the acquired box: near 1 for noise, below 0.2 for texture.
@@ -65,17 +63,9 @@ class TissueNoise:
         """
         v, u = np.mgrid[:PATCH_PX, :PATCH_PX]
         edge_v, edge_u = (0.85 * PATCH_PX / z for z in zero_fill)
-        high = (v < edge_v) & (u < edge_u) & (_radius > 3.7)
+        high = (v < edge_v) & (u < edge_u) & (RADIUS > 3.7)
         middle = float(self.spectrum[PLATEAU].mean())
         return float(self.spectrum[high].mean()) / middle if high.any() and middle > 0 else 1.0
-
-
-@dataclass(frozen=True)
-class AirNoise:
-    """Noise of a Rayleigh background: SD per channel and the number of pixels it comes from."""
-
-    sigma: float
-    n_pixels: int
 
 
 def tissue_noise(image: FloatArray, padding: BoolArray | None = None) -> TissueNoise | None:
@@ -105,7 +95,7 @@ def tissue_noise(image: FloatArray, padding: BoolArray | None = None) -> TissueN
         usable = bright if bright.mean() > 0.3 else np.ones_like(bright)
         order = np.flatnonzero(usable)[np.argsort((judged / xi)[usable])]
         flat = order[: max(int(FLAT_SHARE * len(order)), min(FEWEST_FLAT, len(order)))]
-        sigma = _level(power[flat] / xi[flat, None, None])
+        sigma = level_of((power[flat] / xi[flat, None, None]).mean(axis=0, dtype=np.float64))
         if sigma <= 0:
             return None
     coarse = order[: max(int(COARSE_SHARE * len(order)), len(flat))]
@@ -113,38 +103,9 @@ def tissue_noise(image: FloatArray, padding: BoolArray | None = None) -> TissueN
         sigma=sigma,
         n_pixels=int(np.count_nonzero(inside)),
         snr=float(np.median(mean[flat])) / sigma,
-        structure=_level(power[coarse] / xi[coarse, None, None]) / sigma,
-        spectrum=(power[flat] / xi[flat, None, None]).mean(axis=0),
+        spectrum=(power[flat] / xi[flat, None, None]).mean(axis=0, dtype=np.float64),
+        coarse=(power[coarse] / xi[coarse, None, None]).mean(axis=0, dtype=np.float64),
     )
-
-
-def air_noise(stack: FloatArray, padding: BoolArray | None = None) -> AirNoise | None:
-    """Noise level of the air around the object, if it is Rayleigh; None if not.
-
-    Blocks of zeros (masked or defaced) are left out. From the darkest blocks, sigma is refined over all
-    blocks that agree with it; the pixels found must then have the mean, SD and quartiles of a Rayleigh
-    distribution.
-
-    Args:
-        stack: float32 ``[z, y, x]``, magnitude, finite.
-        padding: bool ``[z, y, x]``.
-    """
-    void = stack <= 0 if padding is None else (stack <= 0) | padding
-    values = _blocks(stack)
-    variance = (values.astype(np.float64) ** 2).mean(axis=1) / 2
-    filled = _blocks(void).mean(axis=1) < 0.05
-    if np.count_nonzero(filled) < 20:
-        return None
-    level = float(np.quantile(variance[filled], 0.05))
-    for _ in range(20):
-        agree = filled & (variance > 0.5 * level) & (variance < 1.6 * level)
-        if np.count_nonzero(agree) < 20:
-            return None
-        level = float(variance[agree].mean())
-    blocks = values[agree]
-    if agree.mean() < 0.01 or not _is_rayleigh(blocks, float(np.sqrt(level))):
-        return None
-    return AirNoise(sigma=float(np.sqrt(level)), n_pixels=int(blocks.size))
 
 
 def foreground(image: FloatArray, padding: BoolArray | None = None) -> BoolArray:
@@ -193,34 +154,7 @@ def _patches(image: FloatArray, inside: BoolArray, stride: int) -> FloatArray:
     return np.asarray(windows[centre], dtype=np.float32)
 
 
-def _blocks(stack: NDArray[np.generic]) -> NDArray[Any]:
-    """All 7x7 blocks of all slices, ``[n, 49]``; rows and columns that fill no block are left out."""
-    z, rows, columns = stack.shape[0], stack.shape[1] // BLOCK_PX, stack.shape[2] // BLOCK_PX
-    cut = stack[:, : rows * BLOCK_PX, : columns * BLOCK_PX]
-    return cut.reshape(z, rows, BLOCK_PX, columns, BLOCK_PX).swapaxes(2, 3).reshape(-1, BLOCK_PX**2)
-
-
-def _level(power: FloatArray) -> float:
-    """SD of the noise from DCT power ``[n, 8, 8]`` of flat patches."""
-    spectrum = power.mean(axis=0, dtype=np.float64)
-    spectrum[REPLACED] = spectrum[PLATEAU].mean()
-    return float(np.sqrt(spectrum.mean()))
-
-
-def _is_rayleigh(blocks: FloatArray, sigma: float) -> bool:
-    """Whether the blocks ``[n, 49]`` have Rayleigh statistics, as a whole and each within itself.
-
-    As a whole: mean over SD within 6 %, quartiles within 8 %. Dark tissue and edges can mix to that; but then
-    the variance over squared mean within a block, (4 - pi) / pi for Rayleigh, is off or scatters. The bounds
-    hold for noise zero-filled by two, whose blocks have a quarter of the independent samples.
-    """
-    spread = float(blocks.std())
-    if spread <= 0:
-        return False
-    ratio = float(blocks.mean()) / spread / np.sqrt(np.pi / (4 - np.pi))
-    share = np.array([0.25, 0.5, 0.75])
-    quartiles = np.quantile(blocks, share) / (sigma * np.sqrt(-2 * np.log1p(-share)))
-    within = blocks.var(axis=1) / np.maximum(blocks.mean(axis=1) ** 2, 1e-30) * np.pi / (4 - np.pi)
-    low, middle, high = np.quantile(within, share)
-    whole = abs(ratio - 1) < 0.06 and bool(np.all(np.abs(quartiles - 1) < 0.08))
-    return whole and 0.82 < middle < 1.12 and (high - low) < 0.38 * middle
+def level_of(spectrum: NDArray[np.float64]) -> float:
+    """SD of the noise from the mean DCT power ``[8, 8]`` of flat patches."""
+    replaced = np.where(REPLACED, spectrum[PLATEAU].mean(), spectrum)
+    return float(np.sqrt(max(float(replaced.mean()), 0.0)))

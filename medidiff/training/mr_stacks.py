@@ -71,10 +71,14 @@ def views(
 def own_level(slices: FloatArray) -> float:
     """Noise SD of a volume in the unit of its slices, median over slices; 0 where none can be measured."""
     from medidiff.noise.estimate_mr import tissue_noise
+    from medidiff.noise.flatness import noise_share
+    from medidiff.noise.texture import interpolation_factor
 
     some = slices[:: max(1, len(slices) // 12)]
-    found = [t.sigma for t in map(tissue_noise, some) if t is not None]
-    return float(np.median(found)) if found else 0.0
+    found = [t for t in map(tissue_noise, some) if t is not None]
+    if not found:
+        return 0.0
+    return noise_share(found, interpolation_factor(some)) * float(np.median([t.sigma for t in found]))
 
 
 def foreground(clean: FloatArray) -> NDArray[np.bool_]:

@@ -9,8 +9,9 @@ import pytest
 from noise_phantoms import mr_head, mr_volume, volume
 from scipy import ndimage
 
+from medidiff.noise.air import air_noise
 from medidiff.noise.estimate import estimate
-from medidiff.noise.estimate_mr import air_noise, foreground, otsu, rician_share, tissue_noise
+from medidiff.noise.estimate_mr import foreground, otsu, rician_share, tissue_noise
 from medidiff.noise.floor import koay_xi, rician_mean
 from medidiff.noise.mr import MRNoise, simulate
 
