@@ -48,6 +48,7 @@ class Case:
         protocol: of the figures.
         spectrum: true radial power spectrum of the noise; None for white.
         relative: local SD of the noise over `own` and `total` ``[y, x]``; None for 1.
+        floor: MR: noise SD whose Rician floor the reference has, which binning leaves; None for `own`.
     """
 
     slot: str
@@ -67,6 +68,7 @@ class Case:
     protocol: Protocol
     spectrum: Spectrum | None = None
     relative: FloatArray | None = None
+    floor: float | None = None
 
     @property
     def id(self) -> str:
@@ -88,7 +90,8 @@ class Case:
         """Pixels that count in the patient; MR: where the reference has no floor of its own noise."""
         if self.volume.modality != "MR":
             return self.body
-        return np.asarray(ndimage.gaussian_filter(self.reference, 2.0) > TISSUE_SNR * self.own, np.bool_)
+        floor = self.own if self.floor is None else self.floor
+        return np.asarray(ndimage.gaussian_filter(self.reference, 2.0) > TISSUE_SNR * floor, np.bool_)
 
     def given(self) -> Given:
         """What another method gets."""

@@ -107,6 +107,7 @@ def _maker(
             total=float(np.hypot(own, sigma)),
             own=own,
             protocol=Protocol(None, data_range=top),
+            floor=own / BINNED if kind == CLEAN else own,
         )
 
     return make

@@ -143,6 +143,8 @@ def test_binned_slices_of_mr_are_a_truth_where_little_noise_is_left(
     assert case.volume.spacing == (3.0, 2.0, 2.0)
     assert case.fraction == 0.0
     assert case.own == pytest.approx(22.0)
+    assert case.floor == pytest.approx(40.0)
+    assert not case.tissue[:4, :4].any()
     assert (case.noisy - case.reference)[case.tissue].std() == pytest.approx(case.sigma, rel=0.1)
 
 
