@@ -21,8 +21,8 @@ LEAST_PIXELS = 500
 PROTOCOL = (
     "PSNR and SSIM on the window (CT) or with the volume's 99.5th percentile as range (MR); RMSE in HU on "
     "[-1024, 1900] (CT) or in the scan's unit; tissue (MR): PSNR where the reference, smoothed by 2 px, is "
-    f"above {TISSUE_SNR:g} SDs of its own noise (before binning), since air in it holds the floor of that noise, "
-    "which a clean image has not; VIF on HU + 1024 (CT) or 255 at the range; bias: mean of "
+    f"above {TISSUE_SNR:g} SDs of its own noise (that before binning), since air in it holds the floor of "
+    "that noise, which a clean image has not; VIF on HU + 1024 (CT) or 255 at the range; bias: mean of "
     "result minus reference, HU, by tissue of the reference smoothed by 2 px, where a slice has at least "
     f"{LEAST_PIXELS} pixels of it. NPS: mean |ln| distance of the shapes of two power spectra up to 5 lp/cm. "
     "Against a noisy reference those of result and reference in its four flattest 64x64 patches in the body, "
