@@ -2,7 +2,7 @@
 
 The volumes are noisy themselves (T1 1-2 %, FLAIR about 4 %): every method is told the inserted level,
 ``mean, sigma auto`` finds the total, and ``mean_ref`` blends the answer for the total with the scan. Slices
-binned two by two are scans of low resolution (2 mm) with about half of that noise; where it is at most
+binned two by two are scans of low resolution (1.1 to 2 mm) with about half of that noise; where it is at most
 `LARGEST_SHARE` of the variance in all they count as nearly noise-free truth.
 """
 
