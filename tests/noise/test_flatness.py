@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from noise_phantoms import mr_head, mr_volume
+from scipy import ndimage
 
 from medidiff.intensity import Intensity
 from medidiff.noise.estimate import estimate
-from medidiff.noise.estimate_mr import RADIUS, TissueNoise, level_of, tissue_noise
+from medidiff.noise.estimate_mr import RADIUS, TissueNoise, foreground, level_of, tissue_noise
 from medidiff.noise.flatness import LEAST, noise_share
 from medidiff.noise.mr import MRNoise, simulate
 
@@ -71,3 +72,21 @@ def test_real_scans_of_low_resolution(name: str, shared_data: Path, rng: np.rand
     assert flattest > 1.25 * level
     # Half of the excess goes and more; with the noise that the scan has itself the level is up to 1.08.
     assert 0.97 * level < found < level + 0.5 * (flattest - level)
+
+
+@pytest.mark.parametrize("level", [0.03, 0.06])
+def test_filtered_noise_is_not_taken_for_structure(
+    level: float, shared_data: Path, rng: np.random.Generator
+) -> None:
+    """Noise that a filter has coloured falls with the frequency as structure does."""
+    scan = mr_volume(shared_data / "mr" / "train/philips/phil1_T1_MPRAGE.nii.gz", 5)
+    sigma = level * Intensity.for_volume("mr", scan).scale
+
+    def filtered(stack: np.ndarray) -> np.ndarray:
+        return np.stack([ndimage.gaussian_filter(s, 0.6) for s in stack])
+
+    noisy = filtered(simulate(scan.array, MRNoise(sigma), rng)[0])
+    clean = filtered(scan.array)
+    inside = np.stack([foreground(s) for s in clean])
+    found = estimate(scan.with_array(noisy)).sigma
+    assert found == pytest.approx((noisy - clean)[inside].std(), rel=0.15)
