@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from peers import Given, best
 from peers.block_matching import bm4d_whole
 from peers.rician import corrected
-from quality.case import SEED, TISSUE_SNR, BoolArray, FloatArray
+from quality.case import SEED, BoolArray, FloatArray
 from quality.table import markdown
 from scipy import ndimage
 
@@ -38,6 +38,7 @@ from medidiff.evaluation.uncertainty import reliability
 from medidiff.intensity import Intensity
 from medidiff.models import load
 from medidiff.noise import mr
+from medidiff.training.calibration import TISSUE_SNR
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import data_root, list_scans, read_scan
 from medidiff.volume import Volume

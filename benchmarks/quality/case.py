@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from medidiff.evaluation.protocol import Protocol
 from medidiff.noise.spectrum import Spectrum
+from medidiff.training.calibration import TISSUE_SNR
 from medidiff.volume import Volume
 
 FloatArray = NDArray[np.float32]
@@ -21,9 +22,6 @@ NOISY, CLEAN = "noisy reference", "nearly noise-free truth"
 """Kinds of reference; their figures must not be mixed."""
 
 SEED = 4242
-
-TISSUE_SNR = 4.0
-"""MR: tissue is where the smoothed reference is above so many SDs of its own noise: it has no floor there."""
 
 
 @dataclass(frozen=True, eq=False)

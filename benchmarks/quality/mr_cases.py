@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from medidiff.evaluation.protocol import Protocol
 from medidiff.intensity import Intensity
 from medidiff.noise import mr
+from medidiff.training.mr_source import BINNED, binned
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume
@@ -24,9 +25,6 @@ from quality.case import CLEAN, NOISY, SEED, Case, FloatArray, Slot
 LEVELS = (0.03, 0.06, 0.09, 0.15)
 REACH = 4
 """Slices on each side in the slab of volumetric methods."""
-
-BINNED = 0.55
-"""Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
 
 LARGEST_SHARE = 0.15
 SMALLEST = 64
@@ -63,13 +61,6 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
                 name = f"{scan.label}:{k} binned"
                 make = _maker(name, scan, affine, small, int(k), scale, left, CLEAN)
                 yield Slot(name, CLEAN, clean, make)
-
-
-def binned(array: FloatArray) -> FloatArray:
-    """Slices binned two by two."""
-    h, w = (n - n % 2 for n in array.shape[1:])
-    small = array[:, :h, :w].reshape(len(array), h // 2, 2, w // 2, 2)
-    return np.asarray(small.mean((2, 4), dtype=np.float32))
 
 
 def _maker(

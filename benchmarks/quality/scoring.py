@@ -11,7 +11,8 @@ from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.nps import log_l1, nps
 from medidiff.evaluation.texture import TextureSum
 from medidiff.evaluation.vif import vif
-from quality.case import CLEAN, TISSUE_SNR, Case, FloatArray
+from medidiff.training.calibration import TISSUE_SNR
+from quality.case import CLEAN, Case, FloatArray
 
 NPS_LIMIT_LP_CM = 5.0
 

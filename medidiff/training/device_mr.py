@@ -17,7 +17,7 @@ from jax import random
 from medidiff.training.config import TrainConfig
 from medidiff.training.device_acquired import acquired, field_of_view, p99, smooth_field
 from medidiff.training.device_cut import PLACES, Fields, places
-from medidiff.training.mr_source import INVERTED, MRSource
+from medidiff.training.mr_source import BINNED, INVERTED, MRSource
 from medidiff.training.mr_stacks import BACKGROUND, foreground
 
 Array = Any
@@ -93,7 +93,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     binned = bank.large[index] & (random.uniform(bin_key) < 0.4)
     clean = jnp.where(binned, _binned(clean, size), clean)
     size = jnp.where(binned, size // 2, size)
-    sigma_f = jnp.where(binned, 0.55 * sigma_f, sigma_f)
+    sigma_f = jnp.where(binned, BINNED * sigma_f, sigma_f)
     pixel_mm = jnp.where(binned, 2.0 * pixel_mm, pixel_mm)
     clean, sigma_f = _augmented(clean, sigma_f, size, augment_key)
 

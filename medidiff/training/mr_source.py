@@ -17,6 +17,9 @@ from medidiff.volume import FloatArray
 INVERTED = 0.12
 """Share of slices with inverted contrast."""
 
+BINNED = 0.55
+"""Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
+
 
 class MRSource:
     """Draws simulated noisy MR slices; every slice is a function of the generator passed in.
@@ -66,9 +69,7 @@ class MRSource:
         from scipy import ndimage
 
         if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < 0.4:
-            h, w = (n - n % 2 for n in clean.shape[1:])
-            clean = clean[:, :h, :w].reshape(3, h // 2, 2, w // 2, 2).mean((2, 4), dtype=np.float32)
-            sigma_f *= 0.55  # noise of real scans is not quite white
+            clean, sigma_f = binned(clean), sigma_f * BINNED
         gain = float(np.exp(rng.uniform(-0.35, 0.3)))
         clean = clean * np.float32(gain)
         sigma_f *= gain
@@ -87,6 +88,13 @@ class MRSource:
             scale = np.float32(top / max(float(np.percentile(clean, 99)), 1e-6))
             clean, sigma_f = clean * scale, sigma_f * float(scale)
         return clean.astype(np.float32, copy=False), sigma_f
+
+
+def binned(slices: FloatArray) -> FloatArray:
+    """Slices ``[z, y, x]`` binned two by two; an odd row or column is left out."""
+    h, w = (n - n % 2 for n in slices.shape[1:])
+    small = slices[:, :h, :w].reshape(len(slices), h // 2, 2, w // 2, 2)
+    return np.asarray(small.mean((2, 4), dtype=np.float32))
 
 
 def may_be_binned(shape: tuple[int, ...], patch: int) -> bool:

@@ -19,11 +19,13 @@ FULL = (1.0, 1.0)
 FINE = 1.0 / np.maximum(RADIUS, 1.0) ** 3
 
 
-def slices_of(share: float, zero_fill: tuple[float, float] = FULL) -> TissueNoise:
-    """White noise of power 1 inside the acquired box, and structure of power `share` at DCT radius 3."""
+def slices_of(
+    share: float, zero_fill: tuple[float, float] = FULL, structure_power: float = 1.0
+) -> TissueNoise:
+    """White noise of power 1 inside the acquired box; of structure, `share` of its power at DCT radius 3."""
     v, u = np.mgrid[:8, :8]
     inside = (v < 8 / zero_fill[0]) & (u < 8 / zero_fill[1])
-    structure = 27.0 * FINE * inside
+    structure = structure_power * 27.0 * FINE * inside
     flat = inside + share * structure
     return TissueNoise(level_of(flat), 1000, 10.0, flat, inside + (share + 1.0) * structure)
 
@@ -35,7 +37,9 @@ def test_the_level_without_structure_is_that_of_the_noise(share: float) -> None:
 
 
 def test_a_scan_is_never_all_structure() -> None:
-    assert noise_share([slices_of(5.0)], FULL) >= LEAST
+    found = slices_of(0.9, structure_power=8.0)
+    assert 1.0 / found.sigma < LEAST
+    assert noise_share([found], FULL) == pytest.approx(LEAST)
 
 
 def test_beyond_the_acquired_box_nothing_is_told() -> None:
