@@ -9,6 +9,7 @@ binned two by two are scans of low resolution (1.1 to 2 mm) with about half of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,17 @@ LARGEST_SHARE = 0.15
 SMALLEST = 64
 """Rows and columns that a binned slice must have."""
 
+WHITE = mr.MRNoise(0.0)
+"""All samples, weighted alike."""
 
-def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
+
+def mr_slots(count: int, levels: Sequence[float] = LEVELS, acquisition: mr.MRNoise = WHITE) -> Iterator[Slot]:
     """Places in the MR validation volumes.
 
     Args:
         count: slices of each volume.
         levels: noise SD as shares of the foreground p99.
+        acquisition: how the samples are taken; its `sigma` is set from the level.
     """
     for scan in list_scans(data_root("../shared/data"), "mr", "val"):
         for volume in read_scan(scan):
@@ -46,7 +51,7 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
             own = own_level(array)
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 name = f"{scan.label}:{k}"
-                make = _maker(name, scan, volume.affine, array, int(k), scale, own, NOISY)
+                make = _maker(name, scan, volume.affine, array, int(k), scale, own, NOISY, acquisition)
                 yield Slot(name, NOISY, tuple(f"{level:.0%}" for level in levels), make)
             small = binned(array)
             if min(small.shape[1:]) < SMALLEST:
@@ -59,7 +64,7 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS) -> Iterator[Slot]:
             )
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 name = f"{scan.label}:{k} binned"
-                make = _maker(name, scan, affine, small, int(k), scale, left, CLEAN)
+                make = _maker(name, scan, affine, small, int(k), scale, left, CLEAN, acquisition)
                 yield Slot(name, CLEAN, clean, make)
 
 
@@ -72,16 +77,18 @@ def _maker(
     scale: float,
     own: float,
     kind: str,
+    acquisition: mr.MRNoise,
 ) -> Callable[[str], Case]:
-    """The function that makes the cases of one slice."""
+    """The function that makes the cases of one slice; its reference has the resolution of the noisy scan."""
     top = float(np.percentile(array, 99.5))
 
     def make(level: str) -> Case:
         share = float(level.rstrip("%")) / 100.0
         sigma = share * scale
         seed = [SEED, k, int(round(1000 * share))]
-        noisy, _ = mr.simulate(array[k - 1 : k + 2], mr.MRNoise(sigma), np.random.default_rng(seed))
-        slab, centre = _slab(array, noisy, k, sigma, seed)
+        params = replace(acquisition, sigma=sigma)
+        noisy, clean, _ = mr.simulate_pair(array[k - 1 : k + 2], params, np.random.default_rng(seed))
+        slab, centre = _slab(array, noisy, k, params, seed)
         return Case(
             slot=name,
             label=scan.label.split("/")[-1].split(".")[0],
@@ -91,7 +98,7 @@ def _maker(
             volume=Volume(noisy, affine, "MR", "a.u."),
             slab=slab,
             slab_centre=centre,
-            reference=array[k],
+            reference=clean[1],
             body=foreground(array[k] / np.float32(scale)),
             fraction=own**2 / (own**2 + sigma**2) if kind == NOISY else 0.0,
             sigma=sigma,
@@ -105,7 +112,7 @@ def _maker(
 
 
 def _slab(
-    array: FloatArray, noisy: FloatArray, k: int, sigma: float, seed: list[int]
+    array: FloatArray, noisy: FloatArray, k: int, params: mr.MRNoise, seed: list[int]
 ) -> tuple[FloatArray, int]:
     """The three noisy slices between more of their neighbours with noise of their own."""
     parts, centre = [noisy], 1
@@ -114,7 +121,7 @@ def _slab(
         if not len(clean):
             continue
         rng = np.random.default_rng([*seed, side])
-        more = mr.simulate(clean, mr.MRNoise(sigma), rng)[0]
+        more = mr.simulate(clean, params, rng)[0]
         parts = [more, *parts] if side == 0 else [*parts, more]
         centre += len(clean) if side == 0 else 0
     return np.concatenate(parts), centre

@@ -73,6 +73,12 @@ class NoiseModel:
             texture=found.kernel_frequency,
         )
 
+    def scaled(self, factor: float, unit: str) -> NoiseModel:
+        """An estimated noise `factor` times as strong."""
+        sigma = max(factor * self.sigma, MIN_SIGMA)
+        per_slice = None if self.per_slice is None else self.per_slice * np.float32(factor)
+        return replace(self, sigma=sigma, text=f"{sigma:.3g} {unit} (auto)", per_slice=per_slice)
+
     def of_slice(self, k: int) -> float:
         """Noise SD of slice k."""
         return self.sigma if self.per_slice is None else max(float(self.per_slice[k]), MIN_SIGMA)

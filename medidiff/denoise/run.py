@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from medidiff.denoise.context import independent_step
 from medidiff.denoise.counter import Counter, Progress
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.familiar import outside
+from medidiff.denoise.level import agreement
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.planes import Planes, has_planes, look, rows_for
 from medidiff.denoise.result import Result
@@ -61,6 +63,9 @@ class Run:
             bundle, engine, volume, self.intensity, self.noise, step, settings.views, settings.tile,
             cancelled or (lambda: False),
         )  # fmt: skip
+        if settings.sigma is None and bundle.process == MATCHED:
+            self.noise = self.noise.scaled(agreement(self.evaluator), volume.unit)
+            self.evaluator = replace(self.evaluator, noise=self.noise)
         self.planes: Planes | None = None
         self.spent = 0
         self.spectrum: Spectrum | None = None

@@ -2,8 +2,8 @@
 
 `MRNoise` holds the parameters and `draw` is its random twin for training; `simulate` and `simulate_pair`
 are deterministic given a seeded generator. The chain follows the scanner: smooth phase, coil maps, Fourier
-transform, acquired box, white complex noise, zero-filling, inverse transform, g-map, root sum of squares.
-Where nothing band-limits the noise, the same distribution is drawn directly, without a transform.
+transform, acquired box, white complex noise, window, zero-filling, inverse transform, g-map, root sum of
+squares. Where nothing band-limits the noise, the same distribution is drawn directly, without a transform.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from scipy import fft as sfft
 
 from medidiff.errors import UsageError
+from medidiff.noise.kspace import Window, draw_window
 
 FloatArray = NDArray[np.float32]
 COIL_MODES = 1  # Fourier harmonics per axis of the simulated coil sensitivities
+
+WINDOWED = 0.45
+"""Share of training samples with a k-space window."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,8 @@ class MRNoise:
     """Parameters of magnitude MR noise.
 
     Attributes:
-        sigma: SD of the real (and of the imaginary) channel of each coil image after zero-filling, in the
-            image's unit; with a g-map, its root mean square over the object.
+        sigma: SD of the real (and of the imaginary) channel of each coil image after window and zero-filling,
+            in the image's unit; with a g-map, its root mean square over the object.
         coils: number L of root-sum-of-squares channels. 1 is Rician, more is noncentral chi.
         g_strength: g runs from 1 to 1 + g_strength over the field; 0 switches the g-map off.
         g_modes: Fourier harmonics per axis that shape the g-map (more is rougher).
@@ -35,6 +39,7 @@ class MRNoise:
             becomes a box of half-width 0.5 / zero_fill cycles/px.
         phase_modes: Fourier harmonics per axis of the image phase; 0 is a real image. It matters only where
             samples are dropped, because the magnitude of white noise does not know the phase.
+        window: weights of the acquired samples; None weighs all alike.
     """
 
     sigma: float
@@ -44,6 +49,7 @@ class MRNoise:
     acquired: float = 1.0
     zero_fill: tuple[float, float] = (1.0, 1.0)
     phase_modes: int = 2
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         checks: tuple[tuple[str, object, bool], ...] = (
@@ -61,8 +67,8 @@ class MRNoise:
 
     @property
     def band_limited(self) -> bool:
-        """Whether some k-space samples of the image matrix are not acquired."""
-        return self.acquired < 1 or max(self.zero_fill) > 1
+        """Whether some k-space samples of the image matrix are not acquired, or not as strong as others."""
+        return self.acquired < 1 or max(self.zero_fill) > 1 or self.window is not None
 
 
 def draw(rng: np.random.Generator, sigma: float) -> MRNoise:
@@ -88,6 +94,7 @@ def draw(rng: np.random.Generator, sigma: float) -> MRNoise:
         acquired=float(rng.uniform(5 / 8, 1.0)) if partial else 1.0,
         zero_fill=(y, x) if interpolated else (1.0, 1.0),
         phase_modes=int(rng.integers(0, 3)),
+        window=draw_window(rng) if rng.random() < WINDOWED else None,
     )
 
 
@@ -112,7 +119,7 @@ def simulate_pair(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """As `simulate`, with the target that belongs to the noisy image.
 
-    Where samples are not acquired, the target is the noise-free image of the *acquired* samples: its
+    Where samples are not acquired or weighted, the target is the noise-free image of *those* samples: its
     resolution is that of the noisy image, so that a network is not taught to invent the missing band.
 
     Returns:
@@ -186,14 +193,18 @@ def _acquire(
     rows = _acquired_lines(plane.shape[0], params.zero_fill[0], params.acquired)
     columns = _acquired_lines(plane.shape[1], params.zero_fill[1], 1.0)
     box = np.ix_(rows, columns)
-    # With an orthonormal transform the image variance is the k-space variance times the acquired share.
-    scale = np.float32(np.sqrt(plane.size / (rows.size * columns.size)))
+    weight = np.ones(plane.shape, np.float32)
+    if params.window is not None:
+        weight = params.window.values(plane.shape, params.zero_fill)
+    weight = weight[box]
+    # With an orthonormal transform the image variance is the mean over k-space of the samples' variances.
+    scale = np.sqrt(plane.size / np.sum(weight * weight, dtype=np.float64)).astype(np.float32) * weight
     signals = _coil_images(plane, params, rng)
     noisy = np.zeros_like(plane)
     target = np.zeros_like(plane)
     for signal in signals:
         kspace = np.zeros(plane.shape, dtype=np.complex64)
-        kspace[box] = sfft.fft2(signal, norm="ortho")[box]
+        kspace[box] = weight * sfft.fft2(signal, norm="ortho")[box]
         kept = sfft.ifft2(kspace, norm="ortho", overwrite_x=True)
         kspace = np.zeros(plane.shape, dtype=np.complex64)
         white = rng.standard_normal((rows.size, columns.size, 2), dtype=np.float32)

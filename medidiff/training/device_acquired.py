@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
+from medidiff.noise.mr import WINDOWED
+
 Array = Any
 MODES = 3
 """Most Fourier harmonics of a smooth field."""
@@ -23,7 +25,7 @@ def acquired(clean: Array, sigma: Array, size: Array, key: Array) -> tuple[Array
         size: height and width before padding.
         key: source of randomness.
     """
-    keys = random.split(key, 12)
+    keys = random.split(key, 13)
     shape = clean.shape[1:]
     many = random.uniform(keys[0]) < 0.15
     coils = jnp.where(many, jnp.round(2.0 ** random.uniform(keys[1], minval=1.0, maxval=5.0)), 1.0)
@@ -37,7 +39,8 @@ def acquired(clean: Array, sigma: Array, size: Array, key: Array) -> tuple[Array
     box = (
         _lines(shape[0], factors[0], share)[:, None] & _lines(shape[1], factors[1], jnp.float32(1.0))[None, :]
     )
-    loud = jnp.sqrt(box.size / box.sum())
+    box = box * _window(shape, factors, keys[12])
+    loud = jnp.sqrt(box.size / (box**2).sum())
 
     modes = random.randint(keys[8], (), 0, 3)
     phase = 0.5 * np.pi * smooth_field(shape, size, modes, keys[9])
@@ -54,6 +57,22 @@ def acquired(clean: Array, sigma: Array, size: Array, key: Array) -> tuple[Array
         1, coils.astype(jnp.int32), lambda k, total: total + jnp.abs(noise(k)) ** 2, power
     )
     return jnp.sqrt(power), jnp.abs(kept), relative, coils, jnp.sqrt(factors[0] * factors[1])
+
+
+def _window(shape: tuple[int, ...], zero_fill: Array, key: Array) -> Array:
+    """Weights of the samples, as `medidiff.noise.kspace.draw_window`; 1 in most draws."""
+    keys = random.split(key, 4)
+    flat, edge = random.uniform(keys[0]), 0.6 * random.uniform(keys[1]) ** 2
+    y, x = (2.0 * zero_fill[axis] * jnp.abs(jnp.fft.fftfreq(n)) for axis, n in enumerate(shape))
+
+    def fall(r: Array) -> Array:
+        angle = np.pi * (jnp.clip(r, flat, 1.0) - flat) / jnp.maximum(1.0 - flat, 1e-6)
+        return edge + (1.0 - edge) * 0.5 * (1.0 + jnp.cos(angle))
+
+    r = jnp.hypot(y[:, None], x[None, :])
+    radial, product = jnp.where(r <= 1.0, fall(r), 0.0), jnp.outer(fall(y), fall(x))
+    window = jnp.where(random.uniform(keys[2]) < 0.4, radial, product)
+    return jnp.where(random.uniform(keys[3]) < WINDOWED, window, 1.0)
 
 
 def _g_map(clean: Array, size: Array, key: Array) -> Array:

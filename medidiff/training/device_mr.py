@@ -17,7 +17,7 @@ from jax import random
 from medidiff.training.config import TrainConfig
 from medidiff.training.device_acquired import acquired, field_of_view, p99, smooth_field
 from medidiff.training.device_cut import PLACES, Fields, places
-from medidiff.training.mr_source import BINNED, INVERTED, MRSource
+from medidiff.training.mr_source import BINNED, INVERTED, LEAST_INSERTED, MRSource
 from medidiff.training.mr_stacks import BACKGROUND, foreground
 
 Array = Any
@@ -98,6 +98,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     clean, sigma_f = _augmented(clean, sigma_f, size, augment_key)
 
     inserted = _level(level_key, sigma_f, config)
+    sigma_f = jnp.where(inserted < LEAST_INSERTED * sigma_f, 0.0, sigma_f)
     sigma = jnp.hypot(inserted, sigma_f)
     is_louder, by = random.split(louder_key)
     factor = jnp.exp(random.uniform(by, maxval=np.log(10.0)))
@@ -146,7 +147,7 @@ def _level(key: Array, sigma_f: Array, config: TrainConfig) -> Array:
     """Inserted noise SD, as `MRSource._sigma`."""
     data, (low_key, level_key) = config.data, random.split(key)
     low = random.uniform(low_key) < data.low_share
-    bottom = jnp.where(low, data.low_sigma, jnp.maximum(data.sigma[0], 2.0 * sigma_f))
+    bottom = jnp.where(low, data.low_sigma, jnp.maximum(data.sigma[0], LEAST_INSERTED * sigma_f))
     top = jnp.where(low, data.sigma[0], data.sigma[1])
     u = random.uniform(level_key)
     return jnp.exp(jnp.log(bottom) + u * (jnp.log(top) - jnp.log(bottom)))

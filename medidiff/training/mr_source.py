@@ -17,6 +17,10 @@ from medidiff.volume import FloatArray
 INVERTED = 0.12
 """Share of slices with inverted contrast."""
 
+LEAST_INSERTED = 2.0
+"""Inserted noise over the scan's own, from which on the network is told both; below it the scan counts as
+noise-free."""
+
 BINNED = 0.55
 """Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
 
@@ -52,6 +56,9 @@ class MRSource:
         clean, sigma_f = self._augment(clean, stack.sigma, rng)
         pixel_mm = stack.pixel_mm * (2.0 if clean.shape[1] < height else 1.0)  # binned
         sigma = self._sigma(sigma_f, rng)
+        if sigma < LEAST_INSERTED * sigma_f:
+            # The scan's own noise is in the target: told of it too, a network would learn to leave it.
+            sigma_f = 0.0
         drawn = simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
         return replace(drawn, scan=stack.label)
 
@@ -59,7 +66,7 @@ class MRSource:
         data = self.config.data
         if rng.random() < data.low_share:
             return float(np.exp(rng.uniform(np.log(data.low_sigma), np.log(data.sigma[0]))))
-        low = max(data.sigma[0], 2.0 * sigma_f)
+        low = max(data.sigma[0], LEAST_INSERTED * sigma_f)
         return float(np.exp(rng.uniform(np.log(low), np.log(data.sigma[1]))))
 
     def _augment(

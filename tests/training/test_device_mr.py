@@ -120,6 +120,24 @@ def test_zero_filled_noise_keeps_its_sd_in_a_smaller_box() -> None:
         )
 
 
+def test_windows_are_those_of_numpy() -> None:
+    """Mean and SD over draws of what passes, on the axes and in a corner."""
+    from medidiff.noise.kspace import draw_window
+    from medidiff.training.device_acquired import _window
+
+    shape, zero_fill, rng = (24, 16), (1.5, 1.0), np.random.default_rng(0)
+    plain = np.ones(shape, np.float32)
+    ours = [
+        draw_window(rng).values(shape, zero_fill) if rng.random() < mr.WINDOWED else plain
+        for _ in range(1500)
+    ]
+    draw = jax.jit(jax.vmap(lambda key: _window(shape, jax.numpy.asarray(zero_fill), key)))
+    a, b = np.asarray(draw(jax.random.split(jax.random.key(0), 1500))), np.stack(ours)
+    box = np.ix_(np.abs(np.fft.fftfreq(24)) < 0.5 / 1.5, np.abs(np.fft.fftfreq(16)) < 0.5)
+    for of in (np.mean, np.std):
+        np.testing.assert_allclose(of(a, axis=0)[box], of(b, axis=0)[box], atol=0.04)
+
+
 def test_smooth_fields_are_those_of_numpy() -> None:
     from medidiff.training.device_acquired import smooth_field
 

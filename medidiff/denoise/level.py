@@ -1,0 +1,70 @@
+"""Level: the noise level that agrees with the network's own answer.
+
+If D is the mean and v the variance of the clean scan x given the scan y at noise SD t, the mean of
+(y - D)^2 + v over the pixels is E[(y - x)^2 | y], which is t^2 where t is the noise SD. Setting t to its
+root, again and again, is the EM algorithm (Dempster et al. 1977) for t under the network's prior. It tells
+apart what a blind estimate takes for noise and the network knows for structure, and sees noise too coarse
+for that estimate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medidiff.denoise.evaluator import Evaluator
+from medidiff.noise.estimate_ct import soft_tissue
+from medidiff.volume import BoolArray, FloatArray
+
+SLICES, ROUNDS = 3, 3
+"""Slices looked at and most network evaluations of each."""
+
+STEADY = 0.03
+"""The level is found where it changes by less than this share; that costs 0.01 dB."""
+
+LIMITS = (0.5, 2.0)
+"""Of what is found over the blind estimate."""
+
+FEWEST_PIXELS = 500
+TISSUE_SNR = 4.0
+"""MR: nearer to the noise the magnitude's SD is not that of its channels."""
+
+
+def agreement(evaluator: Evaluator) -> float:
+    """The factor on the noise level of a scan with which it agrees with the network's answer.
+
+    Args:
+        evaluator: of the scan, with the noise estimated.
+
+    Returns:
+        Median over slices, within `LIMITS`; 1 where there is too little tissue.
+    """
+    count = len(evaluator.volume.array)
+    chosen = np.unique(np.linspace(0, count - 1, SLICES + 2).astype(int)[1:-1])
+    found = [f for f in (_of_slice(evaluator, int(k)) for k in chosen) if f is not None]
+    return float(np.clip(np.median(found), *LIMITS)) if found else 1.0
+
+
+def _of_slice(evaluator: Evaluator, k: int) -> float | None:
+    """The factor of one slice; None with too little tissue."""
+    y, start = evaluator.scan(k), evaluator.sigma(k)
+    low, high = evaluator.bundle.trained.sigma
+    local, padding = evaluator.relative(k), evaluator.volume.padding
+    sigma = start
+    for _ in range(ROUNDS):
+        mean, variance = evaluator.denoised(k, sigma)(y, sigma)
+        inside = _tissue(evaluator, mean, sigma, None if padding is None else padding[k])
+        if variance is None or np.count_nonzero(inside) < FEWEST_PIXELS:
+            return None
+        square = ((y - mean) ** 2 + variance) / local**2
+        before, sigma = sigma, float(np.clip(np.sqrt(square[inside].mean(dtype=np.float64)), low, high))
+        if abs(sigma - before) < STEADY * before:
+            break
+    return sigma / start
+
+
+def _tissue(evaluator: Evaluator, mean: FloatArray, sigma: float, padding: BoolArray | None) -> BoolArray:
+    """Where the noise level is defined: soft tissue (CT), signal well above the noise (MR)."""
+    if evaluator.bundle.modality == "ct":
+        return soft_tissue(evaluator.intensity.from_model(mean), padding)
+    inside = mean > max(0.1, TISSUE_SNR * sigma)
+    return np.asarray(inside if padding is None else inside & ~padding, np.bool_)
