@@ -21,7 +21,10 @@ SLICES, ROUNDS = 3, 3
 STEADY = 0.03
 """The level is found where it changes by less than this share; that costs 0.01 dB."""
 
-LIMITS = {"ct": (0.5, 2.0), "mr": (0.85, 2.0)}
+STRETCH = 0.6
+"""Largest ratio of two changes from which the rest is extrapolated: no more than 1.5 times the last one."""
+
+LIMITS = {"ct": (0.5, 2.0), "mr": (0.8, 2.0)}
 """Of what is found over the blind estimate. MR networks learn from targets with noise of their own, and take
 noise like that for structure: of the noise of a scan as it is they find too little."""
 
@@ -51,7 +54,7 @@ def _of_slice(evaluator: Evaluator, k: int) -> float | None:
     y, start = evaluator.scan(k), evaluator.sigma(k)
     low, high = evaluator.bundle.trained.sigma
     local, padding = evaluator.relative(k), evaluator.volume.padding
-    sigma = start
+    sigma, changes = start, [0.0]
     for _ in range(ROUNDS):
         mean, variance = evaluator.denoised(k, sigma)(y, sigma)
         inside = _tissue(evaluator, mean, sigma, None if padding is None else padding[k])
@@ -59,9 +62,20 @@ def _of_slice(evaluator: Evaluator, k: int) -> float | None:
             return None
         square = ((y - mean) ** 2 + variance) / local**2
         before, sigma = sigma, float(np.clip(np.sqrt(square[inside].mean(dtype=np.float64)), low, high))
-        if abs(sigma - before) < STEADY * before:
+        changes.append(float(np.log(sigma / before)))
+        if abs(changes[-1]) < STEADY:
             break
-    return sigma / start
+    return sigma / start * _rest(changes)
+
+
+def _rest(changes: list[float]) -> float:
+    """The factor that is still missing, were the changes of ln sigma to shrink on as they did (Aitken)."""
+    before, last = changes[-2:]
+    shrinks = last / before if before else 0.0
+    if shrinks <= 0.0 or abs(last) < STEADY:
+        return 1.0
+    shrinks = min(shrinks, STRETCH)
+    return float(np.exp(last * shrinks / (1.0 - shrinks)))
 
 
 def _tissue(evaluator: Evaluator, mean: FloatArray, sigma: float, padding: BoolArray | None) -> BoolArray:

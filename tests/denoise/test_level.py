@@ -10,7 +10,7 @@ from fakes import SIGMA, PixelWiener, bundle, c_out, c_skip, ct_volume, z
 
 from medidiff.denoise import Denoiser, Settings
 from medidiff.denoise.evaluator import Evaluator
-from medidiff.denoise.level import FEWEST_PIXELS, LIMITS, agreement
+from medidiff.denoise.level import FEWEST_PIXELS, LIMITS, STRETCH, _rest, agreement
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.intensity import Intensity
 from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE
@@ -111,3 +111,15 @@ def test_only_estimates_are_made_to_agree(scan: Volume) -> None:
     assert f"{blind.sigma:.3g} HU (auto)" == blind.sigma_text
     assert len(engine.calls) > len(scan.array)
     assert 500 * told(engine.calls[-1][1]) == pytest.approx(blind.sigma, rel=0.03)
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.5])
+def test_the_rest_of_a_geometric_series_is_known(ratio: float) -> None:
+    changes = [0.4 * ratio**k for k in range(30)]
+    assert np.log(_rest([0.0, *changes[:3]])) == pytest.approx(sum(changes[3:]), rel=1e-6)
+
+
+def test_nothing_is_extrapolated_from_little() -> None:
+    """One change alone, a turn, or a last change too small; a slow series is not followed to its end."""
+    assert _rest([0.0, 0.4]) == _rest([0.0, 0.4, -0.1]) == _rest([0.0, 0.4, 0.02]) == 1.0
+    assert np.log(_rest([0.0, 0.1, 0.1])) == pytest.approx(0.1 * STRETCH / (1 - STRETCH))
