@@ -24,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from peers import best, peers_for
+from quality.averages import order_of_levels
 from quality.case import Case
 from quality.mr_cases import LARGEST_SHARE, mr_slots
 from quality.scoring import score
@@ -34,7 +35,7 @@ from medidiff.denoise import Denoiser, Settings
 from medidiff.engines import EngineSettings, create
 from medidiff.errors import NoiseLevelError
 from medidiff.models import load
-from medidiff.noise.kspace import Window
+from medidiff.noise.kspace import NAMED
 from medidiff.noise.mr import MRNoise
 from medidiff.training.calibration import TISSUE_SNR
 from medidiff.training.scans import data_root, list_scans, read_scan
@@ -42,11 +43,11 @@ from medidiff.volume import Volume
 
 ACQUISITIONS = {
     "none (white)": MRNoise(0.0),
-    "elliptical": MRNoise(0.0, window=Window(flat=1.0, elliptical=True)),
-    "Tukey 0.4": MRNoise(0.0, window=Window(flat=0.6)),
-    "Hamming": MRNoise(0.0, window=Window(edge=0.08)),
+    "elliptical": MRNoise(0.0, window=NAMED["elliptical"]),
+    "Tukey 0.4": MRNoise(0.0, window=NAMED["tukey"]),
+    "Hamming": MRNoise(0.0, window=NAMED["hamming"]),
     "zero-filled 1.4": MRNoise(0.0, zero_fill=(1.4, 1.4)),
-    "zero-filled 1.4, Hamming": MRNoise(0.0, zero_fill=(1.4, 1.4), window=Window(edge=0.08)),
+    "zero-filled 1.4, Hamming": MRNoise(0.0, zero_fill=(1.4, 1.4), window=NAMED["hamming"]),
 }
 
 PEERS = ("TV", "NLM", "dipy NLM (Rician)")
@@ -73,7 +74,8 @@ def measure(case: Case, denoiser: Denoiser, peers: Sequence[str]) -> dict[str, f
 
 def added(denoiser: Denoiser, count: int, levels: Sequence[float], peers: Sequence[str]) -> str:
     """The table of added noise."""
-    lines, heads = [], [*peers, "medidiff mean", "medidiff natural", "mean, sigma auto", "found / true"]
+    lines: list[list[str]] = []
+    heads = [*peers, "medidiff mean", "medidiff natural", "mean, sigma auto", "found / true"]
     for name, acquisition in ACQUISITIONS.items():
         found: dict[str, list[dict[str, float]]] = defaultdict(list)
         for slot in mr_slots(count, levels, acquisition):
@@ -81,7 +83,8 @@ def added(denoiser: Denoiser, count: int, levels: Sequence[float], peers: Sequen
                 if case.own**2 <= LARGEST_SHARE * case.total**2:
                     print(name, case.id, file=sys.stderr, flush=True)
                     found[case.level].append(measure(case, denoiser, peers))
-        for level, gains in found.items():
+        for level in order_of_levels(found):
+            gains = found[level]
             values = [[g[h] for g in gains if h in g] for h in heads]
             cells = [f"{np.mean(v):.2f}" if v else "-" for v in values]
             lines.append([name, level, str(len(gains)), *cells])

@@ -23,6 +23,9 @@ from medidiff.cli.types import KernelType, LevelType
 if TYPE_CHECKING:
     from medidiff.volume import Volume
 
+WINDOWS = ("none", "elliptical", "tukey", "hamming", "hann")
+"""None, and the names of `medidiff.noise.kspace`, which is not imported for `--help`."""
+
 seed_option = click.option("--seed", type=click.IntRange(0), default=1, help="Seed of all random numbers.")
 
 
@@ -134,6 +137,7 @@ def simulate_ct(
 @click.option(
     "--acquired", type=click.FloatRange(0.5, 1.0), default=1.0, help="Share of phase-encode lines acquired."
 )
+@click.option("--window", type=click.Choice(WINDOWS), default="none", help="Weights of the k-space samples.")
 @seed_option
 @progress_option
 @talk_options
@@ -144,6 +148,7 @@ def simulate_mr(
     g_strength: float,
     zero_fill: float,
     acquired: float,
+    window: str,
     seed: int,
     **run: Any,
 ) -> int:
@@ -154,6 +159,7 @@ def simulate_mr(
     """
     from medidiff.intensity import foreground_p99
     from medidiff.noise.insert import insert_mr
+    from medidiff.noise.kspace import NAMED
     from medidiff.noise.mr import MRNoise
 
     number, percent = sigma
@@ -166,13 +172,16 @@ def simulate_mr(
             level = number / 100.0 * foreground_p99(volume.array, volume.padding)
             text = f" ({number:g} % of the foreground's 99th percentile)"
         params = MRNoise(
-            level, coils=coils, g_strength=g_strength, acquired=acquired, zero_fill=(zero_fill, zero_fill)
-        )
+            level, coils=coils, g_strength=g_strength, acquired=acquired, zero_fill=(zero_fill, zero_fill),
+            window=NAMED.get(window),
+        )  # fmt: skip
         noisy = insert_mr(volume, params, seed, progress=progress, cancelled=cancelled)
         return noisy, f"{level:.4g} {volume.unit} a channel{text}"
 
     suffix = f"noise{number:.4g}{'pct' if percent else ''}"
     name = f"mr-noise {coils} coils, g-map {g_strength:g}, zero-fill {zero_fill:g}, acquired {acquired:g}"
+    if window != "none":
+        name += f", window {window}"
     return add_noise("MR", clean, insert, suffix, name, seed, **run)
 
 

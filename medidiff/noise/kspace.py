@@ -58,6 +58,15 @@ class Window:
         return np.asarray(self.edge + (1.0 - self.edge) * 0.5 * (1.0 + np.cos(angle)))
 
 
+NAMED = {
+    "elliptical": Window(flat=1.0, elliptical=True),
+    "tukey": Window(flat=0.6),
+    "hamming": Window(edge=0.08),
+    "hann": Window(),
+}
+"""Windows by name, from the weakest on."""
+
+
 def draw_window(rng: np.random.Generator) -> Window:
     """Draws the window of one training sample.
 

@@ -45,3 +45,19 @@ def test_simulate_mr_in_percent(run: Callable, tmp_path: Path) -> None:
     assert (new - old)[20:28, 16:24].std() == pytest.approx(0.06 * 510, rel=0.2)
     ran = run("denoise", tmp_path / "noisy", "-o", tmp_path / "out", "--sigma", "36")
     assert ran.code == 0, ran.err
+
+
+def test_simulate_mr_through_a_window(run: Callable, tmp_path: Path) -> None:
+    """Neighbouring pixels of white noise differ by sqrt(2) of its SD, of a Hann window's by sqrt(2/3)."""
+    nib = pytest.importorskip("nibabel")
+    from medidiff.cli.simulate import WINDOWS
+    from medidiff.noise.kspace import NAMED
+
+    assert WINDOWS == ("none", *NAMED)
+    scan = tmp_path / "flat_T1w.nii.gz"
+    nib.save(nib.Nifti1Image(np.full((64, 64, 6), 500.0, np.float32), np.diag([1.0, 1.0, 3.0, 1.0])), scan)
+    for window, expected in (("none", np.sqrt(2.0)), ("hann", np.sqrt(2.0 / 3.0))):
+        ran = run("simulate", "mr", scan, "-o", tmp_path / window, "--sigma", "20", "--window", window)
+        assert ran.code == 0, ran.err
+        noisy = np.asarray(nib.load(ran.lines[0]).dataobj)[8:-8, 8:-8]
+        assert np.diff(noisy, axis=0).std() / 20.0 == pytest.approx(expected, rel=0.04)

@@ -8,7 +8,7 @@ from scipy import fft
 from scipy.signal import windows
 
 from medidiff.errors import UsageError
-from medidiff.noise.kspace import Window, draw_window
+from medidiff.noise.kspace import NAMED, Window, draw_window
 from medidiff.noise.mr import MRNoise, simulate, simulate_pair
 
 N = 64
@@ -18,9 +18,9 @@ SIGMA = 0.05
 @pytest.mark.parametrize(
     ("window", "known"),
     [
-        (Window(), windows.hann(N + 1)),
-        (Window(edge=0.08), windows.hamming(N + 1)),
-        (Window(flat=0.6), windows.tukey(N + 1, 0.4)),
+        (NAMED["hann"], windows.hann(N + 1)),
+        (NAMED["hamming"], windows.hamming(N + 1)),
+        (NAMED["tukey"], windows.tukey(N + 1, 0.4)),
         (Window(flat=1.0), np.ones(N + 1)),
     ],
 )
