@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import identities
 import intervals
@@ -12,14 +13,16 @@ import measured
 import numpy as np
 import pytest
 import scale
+import windows
 from bench_toys import phantom
-from quality import cost
+from quality import cost, mr_cases
 from quality.case import NOISY, Case
 from quality.gates import MET, NOT_MET
 
 from medidiff.denoise import Result, Settings
 from medidiff.errors import NoiseLevelError
 from medidiff.evaluation.protocol import Protocol
+from medidiff.training.scans import Scan
 from medidiff.volume import Volume
 
 SIGMA = 20.0
@@ -199,3 +202,36 @@ def test_memory_of_methods_is_measured_in_processes_of_their_own(rng: np.random.
 def test_a_process_that_fails_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="no_such_module"):
         measured.run("no_such_module", [])
+
+
+def test_windowed_noise_tells_the_gain_of_each_method(rng: np.random.Generator) -> None:
+    """An answer with a fifth of the noise gains 20 log10(5) dB, told or blind; none if the estimate fails."""
+    case = case_of(rng)
+    gains = windows.measure(case, Fake(case.reference, SIGMA / 5.0, 1.0, 1.1), ())  # type: ignore[arg-type]
+    assert gains["medidiff mean"] == pytest.approx(20 * np.log10(5.0), abs=0.5)
+    assert gains["mean, sigma auto"] == pytest.approx(gains["medidiff mean"] - 20 * np.log10(1.1), abs=1e-3)
+    assert gains["found / true"] == pytest.approx(1.1)
+    assert "TV" in windows.measure(case, Fake(case.reference, 1.0, 1.0), ("TV",))  # type: ignore[arg-type]
+    failed = windows.measure(case, Fake(case.reference, 1.0, 1.0, fails=True), ())  # type: ignore[arg-type]
+    assert set(failed) == {"medidiff mean", "medidiff natural"}
+
+
+def test_windowed_cases_have_the_resolution_of_the_window(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = rng.uniform(100.0, 1000.0, (6, 64, 64)).astype(np.float32)
+    volume = Volume(array, np.eye(4), "MR")
+    scan = Scan(Path("x"), "uih", "p1", 1.0, "val/uih/a.nii.gz")
+    monkeypatch.setattr(mr_cases, "list_scans", lambda *_: [scan])
+    monkeypatch.setattr(mr_cases, "data_root", lambda _: None)
+    monkeypatch.setattr(mr_cases, "read_scan", lambda _: [volume])
+    monkeypatch.setattr(mr_cases, "own_level", lambda _: 1.0)
+    (sharp,), (soft,) = (
+        list(mr_cases.mr_slots(1, (0.09,), windows.ACQUISITIONS[name]))
+        for name in ("none (white)", "Hamming")
+    )
+    k = int(sharp.name.split(":")[1])
+    np.testing.assert_array_equal(sharp.make("9%").reference, array[k])
+    case = soft.make("9%")
+    assert case.reference.std() < 0.7 * array[k].std()
+    assert (case.noisy - case.reference).std() == pytest.approx(case.sigma, rel=0.1)
