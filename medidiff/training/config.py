@@ -39,6 +39,8 @@ class DataConfig:
         insert_share: share of training slices with small faint inserts of known truth (CT).
         clean_share: share of the training slices above the low levels whose target is a slab mean of a binned
             scan: nearly free of noise, and sharper to the pixel than the scan (CT).
+        own_share: share of training slices with noise like the scan's own, whose target is corrected for it
+            (MR; not on a device).
     """
 
     root: str = "../shared/data"
@@ -59,6 +61,7 @@ class DataConfig:
     pack: str = ""
     insert_share: float = 0.0
     clean_share: float = 0.0
+    own_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medidiff.noise import mr
 from medidiff.noise.floor import beyond_rician
+from medidiff.noise.texture import interpolation_factor
 from medidiff.training.config import TrainConfig
+from medidiff.training.mr_own import binned_colour, colour, own_spectrum, simulate_own
 from medidiff.training.mr_stacks import BACKGROUND, Stack, foreground, load_stacks
 from medidiff.training.patches import SimulatedSlice
 from medidiff.training.scans import data_root, list_scans
@@ -25,6 +28,10 @@ BINNED = 0.55
 """Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
 
 
+Own = tuple[NDArray[np.float64], float]
+"""Noise spectrum of a stack and its zero-fill factor."""
+
+
 class MRSource:
     """Draws simulated noisy MR slices; every slice is a function of the generator passed in.
 
@@ -36,6 +43,9 @@ class MRSource:
     def __init__(self, config: TrainConfig, role: str = "train") -> None:
         self.config = config
         self.stacks: list[Stack] = []
+        # Validation stays comparable between runs.
+        self.own_share = config.data.own_share if role == "train" else 0.0
+        self.measured: dict[int, Own | None] = {}
         if config.data.pack:
             from medidiff.training import pack
 
@@ -49,9 +59,12 @@ class MRSource:
 
     def draw(self, rng: np.random.Generator) -> SimulatedSlice:
         """One noisy slice with its truth."""
-        stack = self.stacks[int(rng.choice(len(self.stacks), p=self.share))]
+        at = int(rng.choice(len(self.stacks), p=self.share))
+        stack = self.stacks[at]
         k = int(rng.integers(len(stack.slices)))
         clean = _with_neighbours(stack.slices, k)
+        if self.own_share and rng.random() < self.own_share and (own := self._own(at)) is not None:
+            return replace(self._like_own(clean, stack, own, rng), scan=stack.label)
         height = clean.shape[1]
         clean, sigma_f = self._augment(clean, stack.sigma, rng)
         pixel_mm = stack.pixel_mm * (2.0 if clean.shape[1] < height else 1.0)  # binned
@@ -61,6 +74,34 @@ class MRSource:
             sigma_f = 0.0
         drawn = simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
         return replace(drawn, scan=stack.label)
+
+    def _own(self, at: int) -> Own | None:
+        """Noise spectrum and zero-fill factor of a stack, measured when first asked for."""
+        if at not in self.measured:
+            slices = self.stacks[at].slices
+            power = own_spectrum(slices) if self.stacks[at].sigma > 0.0 else None
+            factor = float(np.sqrt(np.prod(interpolation_factor(slices[len(slices) // 2 - 2 :][:5]))))
+            self.measured[at] = None if power is None else (power, factor)
+        return self.measured[at]
+
+    def _like_own(
+        self,
+        clean: FloatArray,
+        stack: Stack,
+        own: Own,
+        rng: np.random.Generator,
+    ) -> SimulatedSlice:
+        """A slice with noise like its own; augmented so that its noise stays the same everywhere."""
+        sigma_f, pixel_mm, (power, factor) = stack.sigma, stack.pixel_mm, own
+        amplitude = colour(power, clean.shape[1:])
+        if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < 0.4:
+            clean, sigma_f, pixel_mm = binned(clean), sigma_f * BINNED, 2.0 * pixel_mm
+            amplitude, factor = binned_colour(amplitude), 1.0
+        gain = float(np.exp(rng.uniform(-0.35, 0.3)))
+        clean, sigma_f = clean * np.float32(gain), sigma_f * gain
+        low, high = max(self.config.data.low_sigma, sigma_f), self.config.data.sigma[1]
+        inserted = float(np.exp(rng.uniform(np.log(low), np.log(max(0.5 * high, low)))))
+        return simulate_own(clean, sigma_f, inserted, amplitude, factor, pixel_mm, rng)
 
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
         data = self.config.data
