@@ -17,7 +17,7 @@ from medidiff.errors import NoImageError
 from medidiff.noise import mr
 from medidiff.training import ct_cache
 from medidiff.training.config import TrainConfig
-from medidiff.training.mr_source import MRSource, simulate_slice
+from medidiff.training.mr_source import LEAST_INSERTED, MRSource, simulate_slice
 from medidiff.training.scans import list_scans
 from medidiff.training.validation import Validator
 
@@ -136,6 +136,19 @@ def test_mr_stacks_come_in_three_orientations(config: TrainConfig) -> None:
     again = np.random.default_rng(3)
     np.testing.assert_array_equal(source.draw(again).state, drawn[0].state)
     assert all(s.modality == "mr" and not s.excess.any() and s.worth.any() for s in drawn)
+    # A scan's own noise is told where at least twice as much was inserted, else it is a part of the truth.
+    own = np.array([s.reference_sigma for s in drawn])
+    assert np.isclose(own, 0.0).any()
+    assert (own[own > 0] / levels[own > 0]).max() <= 1 / np.hypot(1.0, LEAST_INSERTED) + 1e-9
+
+
+def test_mr_noise_like_the_scans_own(config: TrainConfig) -> None:
+    data = replace(config.data, sigma=(0.02, 0.15), low_sigma=0.002, own_share=1.0)
+    run = replace(config, modality="mr", sigma_data=0.3, data=data)
+    source, rng = MRSource(run), np.random.default_rng(3)
+    drawn = [source.draw(rng) for _ in range(30)]
+    assert all(s.excess.any() and 0.0 < s.reference_sigma <= s.sigma * np.sqrt(0.5) + 1e-9 for s in drawn)
+    assert np.median([s.reference_sigma / s.sigma for s in drawn]) > 0.2
 
 
 def test_mr_slices_tell_the_total_noise() -> None:
