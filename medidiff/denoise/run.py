@@ -206,7 +206,8 @@ class Run:
             return schedules.FAST_DDPM
         if process != MATCHED:
             return schedules.uniform(steps)
-        return schedules.grid(kind, self.settings.evaluations, sigma, self.bundle.trained.sigma[0])  # type: ignore[arg-type]
+        low, left = self.bundle.trained.sigma[0], schedules.LEFT[self.bundle.modality]
+        return schedules.grid(kind, self.settings.evaluations, sigma, low, left)  # type: ignore[arg-type]
 
     def _without_floor(
         self, k: int, image: FloatArray, variance: FloatArray | None, sigma: float

@@ -13,10 +13,15 @@ Levels = tuple[float, ...]
 TAU_MIN = 0.1
 """Lowest level of `geo` before 0: below a tenth of the scan's noise a step changes nothing visible."""
 
-REST = 0.15
-"""Level at which `natural` stops. What a network leaves of the noise is of low frequencies; where this share
-of the scan's own noise stays, the mean frequency of what remains shifts by less than 15 % down to a tenth of
-the dose, and small faint objects are about as detectable as in the scan (`benchmarks/observer.py`)."""
+REST, MOST_REST = 0.15, 0.5
+"""Lowest and highest level at which `natural` stops. What a network leaves of the noise is of low
+frequencies; where the lower share of the scan's own noise stays, the mean frequency of what remains shifts by
+less than 15 % down to a tenth of the dose (`benchmarks/observer.py`)."""
+
+LEFT = {"ct": 0.01, "mr": 0.0}
+"""Noise SD that `natural` leaves, network units (CT: 5 HU), within those levels. At full dose small faint
+objects can be seen, and a network that takes out more takes some of them for noise: with 0.15 everywhere two
+of eight were less detectable than in the scan, with this none (`benchmarks/observer.py`)."""
 
 FAST_DDPM: Levels = tuple((k + 1) / 1000 for k in (999, 949, 899, 849, 799, 699, 599, 399, 199, 0)) + (0.0,)
 """The non-uniform ten-step grid of Fast-DDPM (Jiang et al. 2024) over 1000 levels, as s."""
@@ -47,20 +52,22 @@ def karras(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> 
     return (*(float(u**rho) for u in np.linspace(*ends, steps)), 0.0)
 
 
-def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float) -> Levels:
+def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float, left: float = 0.0) -> Levels:
     """The grid for a scan of noise SD t_y; (1, 0) where there is too little noise for several steps.
 
     Args:
-        kind: ``"geo"``, to 0, or ``"quad"``, to `REST`.
+        kind: ``"geo"``, to 0, or ``"quad"``, to where `left` stays, from `REST` to `MOST_REST`.
         steps: network evaluations.
         t_y: noise SD of the scan.
         t_min: lowest trained noise SD, same unit.
+        left: noise SD that ``"quad"`` leaves, same unit.
     """
     if kind not in ("geo", "quad"):
         raise ValueError(f"kind must be 'geo' or 'quad'. Received: {kind}")
     if t_y <= 2 * t_min:
         return (1.0, 0.0)
-    return quad(steps, REST) if kind == "quad" else geo(steps, max(TAU_MIN, t_min / t_y))
+    rest = min(max(REST, left / t_y), MOST_REST)
+    return quad(steps, rest) if kind == "quad" else geo(steps, max(TAU_MIN, t_min / t_y))
 
 
 def stop_at(levels: Levels, rho: float) -> Levels:

@@ -25,7 +25,7 @@ from medidiff.diffusion import (
     strength,
     uniform,
 )
-from medidiff.diffusion.schedules import REST
+from medidiff.diffusion.schedules import MOST_REST, REST
 
 
 def shrink(x: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +48,10 @@ def test_grids() -> None:
     assert grid("geo", 8, t_y=0.05, t_min=0.01)[-2] == pytest.approx(0.2)
     assert grid("geo", 8, t_y=1.0, t_min=0.01)[-2] == pytest.approx(0.1)
     assert grid("quad", 3, t_y=1.0, t_min=0.01) == quad(3, REST)
+    # A fixed amount of noise is left between the lowest and the highest share.
+    assert grid("quad", 2, t_y=0.04, t_min=0.002, left=0.01) == quad(2, 0.25)
+    assert grid("quad", 2, t_y=0.2, t_min=0.002, left=0.01) == quad(2, REST)
+    assert grid("quad", 2, t_y=0.012, t_min=0.002, left=0.01) == quad(2, MOST_REST)
     assert quad(2, 0.2) == pytest.approx((1.0, 0.4, 0.2))
     assert grid("quad", 3, t_y=0.02, t_min=0.01) == (1.0, 0.0)
     assert stop_at((1.0, 0.5, 0.25, 0.0), 0.3) == (1.0, 0.5, 0.3)
