@@ -50,7 +50,7 @@ ACQUISITIONS = {
     "zero-filled 1.4, Hamming": MRNoise(0.0, zero_fill=(1.4, 1.4), window=NAMED["hamming"]),
 }
 
-PEERS = ("TV", "NLM", "dipy NLM (Rician)")
+PEERS = ("TV", "NLM")
 
 
 def measure(case: Case, denoiser: Denoiser, peers: Sequence[str]) -> dict[str, float]:
