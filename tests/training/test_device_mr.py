@@ -39,6 +39,7 @@ def source() -> MRSource:
     made.config = replace(config, modality="mr", data=data)
     made.stacks = [stack(5, H, W, 0.01), stack(3, 28, 30, 0.02)]
     made.share = np.array([5.0, 3.0]) / 8.0
+    made.own_share, made.measured = 0.0, {}
     return made
 
 
