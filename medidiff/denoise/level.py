@@ -19,7 +19,7 @@ SLICES, ROUNDS = 3, 3
 """Slices looked at and most network evaluations of each."""
 
 STEADY = 0.03
-"""The level is found where it changes by less than this share; that costs 0.01 dB."""
+"""The level is found where it changes by less than this share."""
 
 STRETCH = 0.6
 """Largest ratio of two changes from which the rest is extrapolated: no more than 1.5 times the last one."""
@@ -40,7 +40,8 @@ def agreement(evaluator: Evaluator) -> float:
         evaluator: of the scan, with the noise estimated.
 
     Returns:
-        Median over slices, within `LIMITS`; 1 where there is too little tissue.
+        Median over slices, within `LIMITS`; 1 where there is too little tissue, and where the estimate is
+        outside of what the network was trained on.
     """
     count = len(evaluator.volume.array)
     chosen = np.unique(np.linspace(0, count - 1, SLICES + 2).astype(int)[1:-1])
@@ -50,9 +51,11 @@ def agreement(evaluator: Evaluator) -> float:
 
 
 def _of_slice(evaluator: Evaluator, k: int) -> float | None:
-    """The factor of one slice; None with too little tissue."""
-    y, start = evaluator.scan(k), evaluator.sigma(k)
+    """The factor of one slice; None with too little tissue or an untrained level."""
+    y, start = evaluator.scan(k), evaluator.noise.of_slice(k) / evaluator.intensity.scale
     low, high = evaluator.bundle.trained.sigma
+    if not low <= start <= high:
+        return None
     local, padding = evaluator.relative(k), evaluator.volume.padding
     sigma, changes = start, [0.0]
     for _ in range(ROUNDS):

@@ -75,6 +75,13 @@ def test_without_tissue_the_estimate_stays(scan: Volume) -> None:
     assert len(engine.calls) == 6  # one of each of three slices
 
 
+def test_an_untrained_level_stays(scan: Volume) -> None:
+    engine = Tissue()
+    for outside in (0.9 * 500 * bundle().trained.sigma[0], 1.1 * 500 * bundle().trained.sigma[1]):
+        assert agreement(evaluator(scan, outside, engine)) == 1.0
+    assert not engine.calls
+
+
 def test_mr_counts_bright_tissue_alone() -> None:
     """In air a magnitude has 0.43 of the noise power of its channels; it would halve the level."""
     rng, sigma = np.random.default_rng(3), 0.05
