@@ -35,9 +35,9 @@ from medidiff.denoise import Denoiser, Settings
 from medidiff.engines import EngineSettings, create
 from medidiff.errors import NoiseLevelError
 from medidiff.models import load
+from medidiff.noise.floor import GAUSSIAN_SNR
 from medidiff.noise.kspace import NAMED
 from medidiff.noise.mr import MRNoise
-from medidiff.training.calibration import TISSUE_SNR
 from medidiff.training.scans import data_root, list_scans, read_scan
 from medidiff.volume import Volume
 
@@ -102,7 +102,7 @@ def as_they_are(denoiser: Denoiser) -> str:
             # Without the other planes, of which a slab shows too little.
             result = denoiser.run(slab, Settings(tier="fast", uncertainty=True))
             assert result.uncertainty is not None
-            tissue = result.volume.array > TISSUE_SNR * result.sigma
+            tissue = result.volume.array > GAUSSIAN_SNR * result.sigma
             removed = np.mean((slab.array - result.volume.array)[tissue] ** 2) / result.sigma**2
             left = np.mean(result.uncertainty[tissue] ** 2) / result.sigma**2
             top = denoiser.bundle.intensity(slab).scale

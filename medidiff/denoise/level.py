@@ -12,7 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from medidiff.denoise.evaluator import Evaluator
+from medidiff.denoise.texture import TISSUE
 from medidiff.noise.estimate_ct import soft_tissue
+from medidiff.noise.floor import GAUSSIAN_SNR
 from medidiff.volume import BoolArray, FloatArray
 
 SLICES, ROUNDS = 3, 3
@@ -29,8 +31,6 @@ LIMITS = {"ct": (0.7, 2.0), "mr": (0.8, 2.0)}
 and MR networks learn from targets with noise of their own: of such noise they find too little."""
 
 FEWEST_PIXELS = 500
-TISSUE_SNR = 4.0
-"""MR: nearer to the noise the magnitude's SD is not that of its channels."""
 
 
 def agreement(evaluator: Evaluator) -> float:
@@ -85,5 +85,5 @@ def _tissue(evaluator: Evaluator, mean: FloatArray, sigma: float, padding: BoolA
     """Where the noise level is defined: soft tissue (CT), signal well above the noise (MR)."""
     if evaluator.bundle.modality == "ct":
         return soft_tissue(evaluator.intensity.from_model(mean), padding)
-    inside = mean > max(0.1, TISSUE_SNR * sigma)
+    inside = mean > max(TISSUE["mr"], GAUSSIAN_SNR * sigma)
     return np.asarray(inside if padding is None else inside & ~padding, np.bool_)

@@ -19,7 +19,7 @@ from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.planes import Planes, has_planes, look, rows_for
 from medidiff.denoise.result import Result
 from medidiff.denoise.settings import Settings
-from medidiff.denoise.texture import noise_source, residual_spectrum
+from medidiff.denoise.texture import TISSUE, noise_source, residual_spectrum
 from medidiff.denoise.untouched import Untouched
 from medidiff.diffusion import samplers, schedules
 from medidiff.diffusion.process import Process
@@ -28,19 +28,16 @@ from medidiff.errors import Note
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
 from medidiff.models.processes import MATCHED, make
-from medidiff.noise.floor import beyond_rician, without_floor
+from medidiff.noise.floor import GAUSSIAN_SNR, beyond_rician, without_floor
 from medidiff.noise.spectrum import Spectrum
 from medidiff.volume import FloatArray, Volume
 
-LOW_SNR, FULL_SNR = 2.0, 4.0
+LOW_SNR, FULL_SNR = 2.0, GAUSSIAN_SNR
 """MR: below the first the multi-step state is no magnitude image of its level (Rician floor), above the
 second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
 
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
-
-TISSUE = {"ct": -0.8, "mr": 0.1}
-"""Network units above which a pixel counts as tissue there: -900 HU; a tenth of the foreground p99."""
 
 
 class Run:

@@ -9,6 +9,9 @@ import numpy as np
 from medidiff.noise.spectrum import Spectrum, hann_patches, noise_power_spectrum, radial_frequency, synthesise
 from medidiff.volume import BoolArray, FloatArray
 
+TISSUE = {"ct": -0.8, "mr": 0.1}
+"""Network units above which a pixel counts as tissue: -900 HU; a tenth of the foreground p99."""
+
 LOWEST_LPCM = 1.0
 """Below this y - D holds too little of the noise: its NPS is N^2 / (Sx + N)."""
 

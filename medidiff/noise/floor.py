@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+GAUSSIAN_SNR = 4.0
+"""Signal over noise above which a magnitude is as good as signal plus Gaussian noise."""
+
 
 def rician_mean(signal: ArrayLike, sigma: float) -> NDArray[np.float64]:
     """E[m] of a Rician magnitude: sigma sqrt(pi/2) L_{1/2}(-A^2 / (2 sigma^2)) (Rice 1944)."""

@@ -13,7 +13,7 @@ from medidiff.training import ct_cache
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_reference import MAX_TARGET_SD, OWN_GRID, Reference, cached_references
 from medidiff.training.inserts import draw_inserts
-from medidiff.training.patches import SimulatedSlice
+from medidiff.training.patches import SimulatedSlice, neighbour_level
 from medidiff.volume import FloatArray
 
 TARGET_RATIO = 1.41
@@ -136,9 +136,7 @@ class CTSource:
             target -= echo
             excess += np.float32(sigma_f**2 + echo_sd**2) * relative**2
 
-        neighbour_t = t
-        if rng.random() < 0.3:
-            neighbour_t = t * float(np.exp(rng.uniform(0.0, np.log(10.0))))
+        neighbour_t = neighbour_level(t, rng)
         extra = np.float32(np.sqrt(max(neighbour_t**2 - sigma_f**2, 0.0)))
         neighbours: list[FloatArray | None] = [None, None]
         # The other side takes the mirrored mix: a body is nearly symmetric, and so is its noise.

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from medidiff.noise.estimate_mr import PATCH_PX, PLATEAU, REPLACED, tissue_noise
-from medidiff.training.calibration import TISSUE_SNR
+from medidiff.noise.floor import GAUSSIAN_SNR
 from medidiff.training.mr_stacks import foreground
-from medidiff.training.patches import SimulatedSlice
+from medidiff.training.patches import SimulatedSlice, neighbour_level
 from medidiff.volume import FloatArray
 
 LOOKED_AT = 12
@@ -81,9 +81,7 @@ def simulate_own(
         rng: source of randomness.
     """
     sigma = float(np.hypot(inserted, sigma_f))
-    neighbour_sigma = sigma
-    if rng.random() < 0.3:
-        neighbour_sigma = sigma * float(np.exp(rng.uniform(0.0, np.log(10.0))))
+    neighbour_sigma = neighbour_level(sigma, rng)
     beside = float(np.sqrt(max(neighbour_sigma**2 - sigma_f**2, 0.0)))
     noisy = np.stack(
         [_magnitude(p, s, amplitude, rng) for p, s in zip(clean, (beside, inserted, beside), strict=True)]
@@ -91,7 +89,7 @@ def simulate_own(
     x = clean[1]
     ratio = (sigma_f / inserted) ** 2
     # Nearer to the noise a magnitude is no signal plus noise, and there is no such correction.
-    tissue = (ndimage.gaussian_filter(x, 2.0) > TISSUE_SNR * sigma).astype(np.float32)
+    tissue = (ndimage.gaussian_filter(x, 2.0) > GAUSSIAN_SNR * sigma).astype(np.float32)
     ones = np.ones_like(x)
     return SimulatedSlice(
         state=noisy[1],

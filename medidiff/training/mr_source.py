@@ -13,7 +13,7 @@ from medidiff.noise.texture import interpolation_factor
 from medidiff.training.config import TrainConfig
 from medidiff.training.mr_own import binned_colour, colour, own_spectrum, simulate_own
 from medidiff.training.mr_stacks import BACKGROUND, Stack, foreground, load_stacks
-from medidiff.training.patches import SimulatedSlice
+from medidiff.training.patches import SimulatedSlice, neighbour_level
 from medidiff.training.scans import data_root, list_scans
 from medidiff.volume import FloatArray
 
@@ -26,7 +26,6 @@ noise-free."""
 
 BINNED = 0.55
 """Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
-
 
 Own = tuple[NDArray[np.float64], float]
 """Noise spectrum of a stack and its zero-fill factor."""
@@ -164,10 +163,8 @@ def simulate_slice(
     """
     noisy, target, sigma_map = mr.simulate_pair(clean, params, rng)
     sigma = float(np.hypot(params.sigma, sigma_f))
-    neighbour_sigma = sigma
-    if rng.random() < 0.3:
-        # In multi-step sampling the centre is already cleaner than its neighbours.
-        neighbour_sigma = sigma * float(np.exp(rng.uniform(0.0, np.log(10.0))))
+    neighbour_sigma = neighbour_level(sigma, rng)
+    if neighbour_sigma > sigma:
         louder = mr.MRNoise(**{**params.__dict__, "sigma": float(np.sqrt(neighbour_sigma**2 - sigma_f**2))})
         neighbours, _, _ = mr.simulate_pair(clean[[0, 2]], louder, rng)
         noisy[0], noisy[2] = neighbours

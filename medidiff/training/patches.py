@@ -24,6 +24,15 @@ to see it in the image itself."""
 DROP_TEXTURE = 0.3
 
 
+LOUDER = 0.3
+"""Share of slices whose neighbours are noisier: in multi-step sampling the centre is already cleaner."""
+
+
+def neighbour_level(sigma: float, rng: np.random.Generator) -> float:
+    """Noise SD of the neighbours of a slice with `sigma`: the same, or up to ten times as much."""
+    return sigma * float(np.exp(rng.uniform(0.0, np.log(10.0)))) if rng.random() < LOUDER else sigma
+
+
 @dataclass(frozen=True)
 class SimulatedSlice:
     """One noisy slice with its truth, in network units.
