@@ -19,6 +19,7 @@ from medidiff.evaluation.protocol import RMSE_CLIP_HU, WINDOWS, Protocol
 from medidiff.noise import ct
 from medidiff.noise.estimate_ct import global_noise_level
 from medidiff.noise.spectrum import Kernel, Spectrum
+from medidiff.training.binning import binned, slab_means
 from medidiff.training.ct_cache import relative_sd
 from medidiff.training.ct_reference import BINNED
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
@@ -44,15 +45,8 @@ def ct_slots(count: int, kernel: Kernel, doses: Sequence[float] = DOSES) -> Iter
             hu = np.clip(volume.array, -1024.0, 3071.0)
             yield from _series(scan, part, volume, hu, count, kernel, doses, binned=False)
             if len(hu) >= 9:
-                yield from _series(scan, part, volume, binned(hu), count, kernel, doses, binned=True)
-
-
-def binned(hu: FloatArray) -> FloatArray:
-    """Means of three slices, binned two by two."""
-    slabs = hu[: len(hu) - len(hu) % 3].reshape(-1, 3, *hu.shape[1:]).mean(1)
-    h, w = (n - n % 2 for n in slabs.shape[1:])
-    small = slabs[:, :h, :w].reshape(len(slabs), h // 2, 2, w // 2, 2)
-    return np.asarray(small.mean((2, 4), dtype=np.float32))
+                small = binned(slab_means(hu))
+                yield from _series(scan, part, volume, small, count, kernel, doses, binned=True)
 
 
 def _series(

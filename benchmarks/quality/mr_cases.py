@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from medidiff.evaluation.protocol import Protocol
 from medidiff.intensity import Intensity
 from medidiff.noise import mr
-from medidiff.training.mr_source import BINNED, binned
+from medidiff.training.binning import binned
+from medidiff.training.mr_source import BINNED
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import Volume

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from medidiff.noise import ct
 from medidiff.noise.spectrum import Kernel
+from medidiff.training.binning import binned, may_be_binned, slab_means
 from medidiff.training.config import TrainConfig
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import FloatArray, Volume
@@ -149,13 +150,11 @@ def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Ite
 
     for centre in np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)):
         yield task(hu, int(centre), apart, clean=False, scale=1.0)
-    if count >= 9 and size >= 2 * config.data.patch:
-        slabs = hu[: count - count % 3].reshape(-1, 3, *hu.shape[1:]).mean(1)
-        h, w = (n - n % 2 for n in slabs.shape[1:])
-        binned = slabs[:, :h, :w].reshape(len(slabs), h // 2, 2, w // 2, 2).mean((2, 4), dtype=np.float32)
-        for centre in np.unique(np.linspace(0, len(binned) - 1, min(len(binned), 12)).astype(int)):
+    if count >= 9 and may_be_binned(hu.shape, config.data.patch):
+        small = binned(slab_means(hu))
+        for centre in np.unique(np.linspace(0, len(small) - 1, min(len(small), 12)).astype(int)):
             # Binned slices play small patients at the original pixel size; doubled paths keep their noise.
-            yield task(binned, int(centre), 1, clean=True, scale=2.0)
+            yield task(small, int(centre), 1, clean=True, scale=2.0)
 
 
 def _make(task: _Task, views: int) -> None:

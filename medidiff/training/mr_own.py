@@ -100,7 +100,8 @@ def simulate_own(
         neighbour_sigma=neighbour_sigma,
         relative_sd=ones,
         excess=np.float32(sigma_f**2 * (1.0 + ratio)) * tissue,
-        weight=ones,
+        # There the target has its noise for truth; slices with other noise teach the network about air.
+        weight=tissue,
         worth=foreground(x),
         texture=texture,
         pixel_mm=pixel_mm,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medidiff.noise import mr
 from medidiff.noise.floor import beyond_rician
 from medidiff.noise.texture import interpolation_factor
+from medidiff.training.binning import binned, may_be_binned
 from medidiff.training.config import TrainConfig
 from medidiff.training.mr_own import binned_colour, colour, own_spectrum, simulate_own
 from medidiff.training.mr_stacks import BACKGROUND, Stack, foreground, load_stacks
@@ -23,6 +24,10 @@ INVERTED = 0.12
 LEAST_INSERTED = 2.0
 """Inserted noise over the scan's own, from which on the network is told both; below it the scan counts as
 noise-free."""
+
+MOST_INSERTED = 0.5
+"""Inserted noise over the scan's own, up to which weak noise is drawn where stronger noise is like its own:
+in between, targets with that noise would teach a network to leave it at the very level found in scans."""
 
 BINNED = 0.55
 """Noise of a slice binned two by two, over that of the slice: that of real scans is not quite white."""
@@ -105,7 +110,10 @@ class MRSource:
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
         data = self.config.data
         if rng.random() < data.low_share:
-            return float(np.exp(rng.uniform(np.log(data.low_sigma), np.log(data.sigma[0]))))
+            high = data.sigma[0]
+            if self.own_share and sigma_f > 0.0:
+                high = max(min(high, MOST_INSERTED * sigma_f), data.low_sigma)
+            return float(np.exp(rng.uniform(np.log(data.low_sigma), np.log(high))))
         low = max(data.sigma[0], LEAST_INSERTED * sigma_f)
         return float(np.exp(rng.uniform(np.log(low), np.log(data.sigma[1]))))
 
@@ -135,18 +143,6 @@ class MRSource:
             scale = np.float32(top / max(float(np.percentile(clean, 99)), 1e-6))
             clean, sigma_f = clean * scale, sigma_f * float(scale)
         return clean.astype(np.float32, copy=False), sigma_f
-
-
-def binned(slices: FloatArray) -> FloatArray:
-    """Slices ``[z, y, x]`` binned two by two; an odd row or column is left out."""
-    h, w = (n - n % 2 for n in slices.shape[1:])
-    small = slices[:, :h, :w].reshape(len(slices), h // 2, 2, w // 2, 2)
-    return np.asarray(small.mean((2, 4), dtype=np.float32))
-
-
-def may_be_binned(shape: tuple[int, ...], patch: int) -> bool:
-    """Whether slices ``[z, y, x]`` binned two by two still hold a patch."""
-    return min(shape[1:]) >= 2 * patch
 
 
 def simulate_slice(

@@ -149,7 +149,8 @@ def credits_of(card: str) -> tuple[str, ...]:
 def pixel_sizes(config: TrainConfig) -> list[float]:
     """Pixel size in mm of every training slice (CT: of the cache) or stack (MR), binned ones too."""
     if config.modality == "mr":
-        from medidiff.training.mr_source import MRSource, may_be_binned
+        from medidiff.training.binning import may_be_binned
+        from medidiff.training.mr_source import MRSource
 
         stacks, patch = MRSource(config).stacks, config.data.patch
         large = [s for s in stacks if may_be_binned(s.slices.shape, patch)]

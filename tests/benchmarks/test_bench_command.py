@@ -16,6 +16,7 @@ from quality.scoring import nps_distance, score
 
 from medidiff.models import save
 from medidiff.noise.spectrum import named_kernel
+from medidiff.training.binning import binned, slab_means
 from medidiff.training.scans import Scan
 from medidiff.volume import Volume
 
@@ -36,8 +37,8 @@ def places() -> list[Slot]:
     volume = Volume(body(9, 128, rng), affine, "CT", "HU")
     kernel = named_kernel("soft")
     found = []
-    for hu, binned in ((volume.array, False), (ct_cases.binned(volume.array), True)):
-        found += ct_cases._series(SCAN, 0, volume, hu, 1, kernel, (0.25, 0.1), binned=binned)
+    for hu, small in ((volume.array, False), (binned(slab_means(volume.array)), True)):
+        found += ct_cases._series(SCAN, 0, volume, hu, 1, kernel, (0.25, 0.1), binned=small)
     return found
 
 

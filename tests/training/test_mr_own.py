@@ -7,8 +7,8 @@ import pytest
 from scipy import fft
 
 from medidiff.noise.kspace import NAMED
+from medidiff.training.binning import binned
 from medidiff.training.mr_own import binned_colour, colour, own_spectrum, simulate_own
-from medidiff.training.mr_source import binned
 
 N = 128
 SIGMA_F = 0.02
@@ -82,11 +82,13 @@ def test_targets_do_not_follow_the_noise(window: np.ndarray, rng: np.random.Gene
     assert np.mean(state) == pytest.approx(1.0, abs=0.04)
 
 
-def test_air_is_not_corrected(window: np.ndarray, rng: np.random.Generator) -> None:
+def test_air_is_not_corrected_and_not_learned_from(window: np.ndarray, rng: np.random.Generator) -> None:
     clean = np.zeros((3, N, N), np.float32)
     clean[:, 32:96, 32:96] = 0.6
     own = np.abs(clean + SIGMA_F * noise(window, 3, rng))
     drawn = simulate_own(own, SIGMA_F, SIGMA_F, window, 1.0, 1.0, rng)
     np.testing.assert_array_equal(drawn.target[:20], own[1, :20])
     assert not drawn.excess[:20].any()
+    assert not drawn.weight[:20].any()
+    assert drawn.weight[60, 60] == 1.0
     assert drawn.excess[60, 60] == pytest.approx(2 * SIGMA_F**2)

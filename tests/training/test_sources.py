@@ -17,7 +17,7 @@ from medidiff.errors import NoImageError
 from medidiff.noise import mr
 from medidiff.training import ct_cache
 from medidiff.training.config import TrainConfig
-from medidiff.training.mr_source import LEAST_INSERTED, MRSource, simulate_slice
+from medidiff.training.mr_source import LEAST_INSERTED, MOST_INSERTED, MRSource, simulate_slice
 from medidiff.training.scans import list_scans
 from medidiff.training.validation import Validator
 
@@ -149,6 +149,20 @@ def test_mr_noise_like_the_scans_own(config: TrainConfig) -> None:
     drawn = [source.draw(rng) for _ in range(30)]
     assert all(s.excess.any() and 0.0 < s.reference_sigma <= s.sigma * np.sqrt(0.5) + 1e-9 for s in drawn)
     assert np.median([s.reference_sigma / s.sigma for s in drawn]) > 0.2
+
+
+def test_no_noise_nearly_as_strong_as_the_scans_own_where_the_own_is_left(config: TrainConfig) -> None:
+    data = replace(config.data, sigma=(0.06, 0.15), low_sigma=0.002, low_share=1.0, own_share=1e-9)
+    source = MRSource(replace(config, modality="mr", sigma_data=0.3, data=data))
+    own = max(s.sigma for s in source.stacks)
+    assert 0.005 < own < 0.02
+    rng = np.random.default_rng(3)
+    levels = [source.draw(rng).sigma for _ in range(40)]
+    brightest = np.exp(0.3) * 2.0  # gain, and shading that leaves a part of the scan bright
+    assert min(levels) >= 0.002
+    assert max(levels) <= MOST_INSERTED * own * brightest
+    assert np.median(levels) < 0.6 * own
+    assert max(source._sigma(0.0, rng) for _ in range(40)) > 0.04
 
 
 def test_mr_slices_tell_the_total_noise() -> None:
