@@ -40,7 +40,7 @@ class DataConfig:
         clean_share: share of the training slices above the low levels whose target is a slab mean of a binned
             scan: nearly free of noise, and sharper to the pixel than the scan (CT).
         own_share: share of training slices with noise like the scan's own, whose target is corrected for it
-            (MR; not on a device).
+            (MR).
     """
 
     root: str = "../shared/data"

@@ -56,8 +56,7 @@ def check(config: TrainConfig) -> None:
     """Refuses runs whose samples are made in NumPy alone.
 
     Raises:
-        UsageError: an ablation of the samples, noise like a scan's own, or a batch that is no multiple of the
-            patches of a slice.
+        UsageError: an ablation of the samples, or a batch that is no multiple of the patches of a slice.
     """
     data = config.data
     standard = (data.noise, data.conditioning, data.correction, data.context) == (
@@ -66,9 +65,9 @@ def check(config: TrainConfig) -> None:
         True,
         True,
     )
-    if config.process != MATCHED or not standard or data.own_share:
+    if config.process != MATCHED or not standard:
         raise UsageError(
-            "Ablations of the samples and noise like a scan's own are made by the CPU alone", received=data,
+            "Ablations of the samples are made by the CPU alone", received=data,
             hint="Set [data] device = false.",
         )  # fmt: skip
     if config.optimiser.batch % data.per_slice:

@@ -17,8 +17,10 @@ from jax import random
 from medidiff.training.config import TrainConfig
 from medidiff.training.device_acquired import acquired, field_of_view, p99, smooth_field
 from medidiff.training.device_cut import PLACES, Fields, places
-from medidiff.training.mr_source import BINNED, INVERTED, LEAST_INSERTED, MRSource
+from medidiff.training.device_own import OwnNoise, answered, colour, coloured, passed_by_binning
+from medidiff.training.mr_source import BINNED, INVERTED, LEAST_INSERTED, MOST_INSERTED, MRSource
 from medidiff.training.mr_stacks import BACKGROUND, foreground
+from medidiff.training.patches import LOUDER
 
 Array = Any
 
@@ -35,6 +37,8 @@ class Bank(NamedTuple):
         share: ``[M]`` probability.
         large: bool ``[M]``, whether a slice may be binned.
         places: int32 ``[M, 2, PLACES, 2]`` corners worth taking, as it is and binned.
+        stack: int32 ``[M]`` the stack that a slice is of.
+        own: noise of the stacks.
     """
 
     slices: Array
@@ -45,6 +49,8 @@ class Bank(NamedTuple):
     share: Array
     large: Array
     places: Array
+    stack: Array
+    own: OwnNoise
 
     @classmethod
     def of(cls, source: MRSource) -> Bank:
@@ -79,6 +85,8 @@ class Bank(NamedTuple):
             share=spread(source.share / np.array(counts)),
             large=jnp.asarray(sizes.min(1) >= 2 * patch),
             places=jnp.asarray(np.stack(corners)),
+            stack=jnp.asarray(np.repeat(np.arange(len(counts), dtype=np.int32), counts)),
+            own=OwnNoise.of(source),
         )
 
 
@@ -86,23 +94,13 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     """One noisy slice with its truth, as `MRSource.draw`."""
     slice_key, bin_key, augment_key, level_key, noise_key, louder_key, mask_key = random.split(key, 7)
     index = random.choice(slice_key, len(bank.share), p=bank.share / bank.share.sum())
-    before, after = bank.beside[index]
-    clean = bank.slices[jnp.array([before, index, after])].astype(jnp.float32)
-    size, sigma_f, pixel_mm = bank.size[index], bank.sigma[index], bank.pixel_mm[index]
-
-    binned = bank.large[index] & (random.uniform(bin_key) < 0.4)
-    clean = jnp.where(binned, _binned(clean, size), clean)
-    size = jnp.where(binned, size // 2, size)
-    sigma_f = jnp.where(binned, BINNED * sigma_f, sigma_f)
-    pixel_mm = jnp.where(binned, 2.0 * pixel_mm, pixel_mm)
+    clean, size, sigma_f, pixel_mm, binned = _taken(bank, index, bin_key)
     clean, sigma_f = _augmented(clean, sigma_f, size, augment_key)
 
     inserted = _level(level_key, sigma_f, config)
     sigma_f = jnp.where(inserted < LEAST_INSERTED * sigma_f, 0.0, sigma_f)
     sigma = jnp.hypot(inserted, sigma_f)
-    is_louder, by = random.split(louder_key)
-    factor = jnp.exp(random.uniform(by, maxval=np.log(10.0)))
-    neighbour = sigma * jnp.where(random.uniform(is_louder) < 0.3, factor, 1.0)
+    neighbour = _neighbour_level(sigma, louder_key)
     extra = jnp.sqrt(jnp.maximum(neighbour**2 - sigma_f**2, 0.0))
     noisy, target, relative, coils, texture = acquired(
         clean, jnp.stack([extra, inserted, extra]), size, noise_key
@@ -112,18 +110,9 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     inside = _smooth(clean[1:2])[0] > BACKGROUND
     masked = (random.uniform(mask_key) < 0.15) & ~inside
     noisy, truth = jnp.where(masked, 0.0, noisy), jnp.where(masked, 0.0, truth)
-    return Fields(
-        planes=jnp.stack(
-            [
-                noisy[1],
-                noisy[0],
-                noisy[2],
-                relative,
-                truth,
-                jnp.zeros_like(relative),
-                1.0 / jnp.maximum(relative, 0.1) ** 2,
-            ]
-        ),
+    weight = 1.0 / jnp.maximum(relative, 0.1) ** 2
+    drawn = Fields(
+        planes=jnp.stack([noisy[1], noisy[0], noisy[2], relative, truth, jnp.zeros_like(relative), weight]),
         places=bank.places[index, binned.astype(jnp.int32)],
         present=jnp.array([True, True]),
         sigma=sigma,
@@ -131,6 +120,63 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
         texture=texture,
         pixel_mm=pixel_mm,
     )
+    if not config.data.own_share:
+        return drawn
+    choice_key, own_key = random.split(random.fold_in(key, 1))
+    chosen = bank.own.measured[bank.stack[index]] & (random.uniform(choice_key) < config.data.own_share)
+    own = _like_own(bank, index, own_key, config)
+    return Fields(*(jnp.where(chosen, a, b) for a, b in zip(own, drawn, strict=True)))
+
+
+def _like_own(bank: Bank, index: Array, key: Array, config: TrainConfig) -> Fields:
+    """A slice with noise like its own, as `MRSource._like_own`."""
+    bin_key, gain_key, level_key, louder_key, noise_key = random.split(key, 5)
+    clean, _, sigma_f, pixel_mm, binned = _taken(bank, index, bin_key)
+    amplitude = colour(bank.own.power[bank.stack[index]], clean.shape[1:])
+    noise = coloured(amplitude, 3, noise_key)
+    whole = bank.size[index]
+    small = _binned(noise.real, whole) + 1j * _binned(noise.imag, whole)
+    noise = jnp.where(binned, small / passed_by_binning(amplitude), noise)
+    gain = jnp.exp(random.uniform(gain_key, minval=-0.35, maxval=0.3))
+    clean, sigma_f = clean * gain, sigma_f * gain
+    low = jnp.maximum(config.data.low_sigma, sigma_f)
+    high = jnp.maximum(0.5 * config.data.sigma[1], low)
+    inserted = low * (high / low) ** random.uniform(level_key)
+    sigma = jnp.hypot(inserted, sigma_f)
+    neighbour = _neighbour_level(sigma, louder_key)
+    noisy, target, excess = answered(clean, noise, sigma_f, inserted, neighbour)
+    tissue = (excess > 0.0).astype(jnp.float32)
+    return Fields(
+        planes=jnp.stack([noisy[1], noisy[0], noisy[2], jnp.ones_like(target), target, excess, tissue]),
+        places=bank.places[index, binned.astype(jnp.int32)],
+        present=jnp.array([True, True]),
+        sigma=sigma,
+        neighbour_sigma=neighbour,
+        texture=jnp.where(binned, 1.0, bank.own.factor[bank.stack[index]]),
+        pixel_mm=pixel_mm,
+    )
+
+
+def _taken(bank: Bank, index: Array, key: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """A slice with its neighbours, its size, noise SD and pixel size, and whether it was binned."""
+    before, after = bank.beside[index]
+    clean = bank.slices[jnp.array([before, index, after])].astype(jnp.float32)
+    size, sigma_f, pixel_mm = bank.size[index], bank.sigma[index], bank.pixel_mm[index]
+    binned = bank.large[index] & (random.uniform(key) < 0.4)
+    return (
+        jnp.where(binned, _binned(clean, size), clean),
+        jnp.where(binned, size // 2, size),
+        jnp.where(binned, BINNED * sigma_f, sigma_f),
+        jnp.where(binned, 2.0 * pixel_mm, pixel_mm),
+        binned,
+    )
+
+
+def _neighbour_level(sigma: Array, key: Array) -> Array:
+    """As `medidiff.training.patches.neighbour_level`."""
+    is_louder, by = random.split(key)
+    factor = jnp.exp(random.uniform(by, maxval=np.log(10.0)))
+    return sigma * jnp.where(random.uniform(is_louder) < LOUDER, factor, 1.0)
 
 
 def _corners(image: Any, patch: int, rng: np.random.Generator) -> Any:
@@ -148,7 +194,11 @@ def _level(key: Array, sigma_f: Array, config: TrainConfig) -> Array:
     data, (low_key, level_key) = config.data, random.split(key)
     low = random.uniform(low_key) < data.low_share
     bottom = jnp.where(low, data.low_sigma, jnp.maximum(data.sigma[0], LEAST_INSERTED * sigma_f))
-    top = jnp.where(low, data.sigma[0], data.sigma[1])
+    weak = jnp.float32(data.sigma[0])
+    if data.own_share:
+        most = jnp.clip(MOST_INSERTED * sigma_f, data.low_sigma, data.sigma[0])
+        weak = jnp.where(sigma_f > 0.0, most, weak)
+    top = jnp.where(low, weak, data.sigma[1])
     u = random.uniform(level_key)
     return jnp.exp(jnp.log(bottom) + u * (jnp.log(top) - jnp.log(bottom)))
 

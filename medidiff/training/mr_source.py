@@ -67,7 +67,7 @@ class MRSource:
         stack = self.stacks[at]
         k = int(rng.integers(len(stack.slices)))
         clean = _with_neighbours(stack.slices, k)
-        if self.own_share and rng.random() < self.own_share and (own := self._own(at)) is not None:
+        if self.own_share and rng.random() < self.own_share and (own := self.own_noise(at)) is not None:
             return replace(self._like_own(clean, stack, own, rng), scan=stack.label)
         height = clean.shape[1]
         clean, sigma_f = self._augment(clean, stack.sigma, rng)
@@ -79,7 +79,7 @@ class MRSource:
         drawn = simulate_slice(clean, sigma_f, mr.draw(rng, sigma), pixel_mm, rng)
         return replace(drawn, scan=stack.label)
 
-    def _own(self, at: int) -> Own | None:
+    def own_noise(self, at: int) -> Own | None:
         """Noise spectrum and zero-fill factor of a stack, measured when first asked for."""
         if at not in self.measured:
             slices = self.stacks[at].slices

@@ -308,7 +308,6 @@ def test_batches_are_functions_of_seed_and_step(config: TrainConfig) -> None:
     [
         (lambda c: replace(c, process="mixing"), "CPU alone"),
         (lambda c: replace(c, data=replace(c.data, noise="white")), "CPU alone"),
-        (lambda c: replace(c, data=replace(c.data, own_share=0.3)), "CPU alone"),
         (lambda c: replace(c, data=replace(c.data, per_slice=3)), "multiple of per_slice"),
     ],
 )
