@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +15,11 @@ slices of a helical scan reach 0.3, slices that overlap by half 0.5."""
 
 MAX_STEP = 4
 
+Outside = Callable[[int], BoolArray | None]
+"""Pixels of a slice ``[y, x]`` that show no image; None for none."""
 
-def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
+
+def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
     """How many slices on a neighbour's noise is its own.
 
     Overlapping reconstructions share raw data: their noise is correlated, and a network that takes
@@ -23,7 +28,7 @@ def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
 
     Args:
         slices: ``[z, y, x]`` HU.
-        mask: pixels without image.
+        outside: tells the pixels of a slice without image.
 
     Returns:
         1 to `MAX_STEP`; 1 where there is too little flat tissue to tell.
@@ -45,8 +50,8 @@ def independent_step(slices: FloatArray, mask: BoolArray | None = None) -> int:
             residual = hu - ndimage.gaussian_filter(hu, 2.0)
             sd = np.sqrt(np.maximum(ndimage.uniform_filter(residual * residual, 9), 0.0))
             flat = ct.soft_tissue(hu)
-            if mask is not None:
-                flat &= ~mask[k]
+            if outside is not None and (mask := outside(k)) is not None:
+                flat &= ~mask
             if flat.any():
                 flat &= sd < 1.2 * np.percentile(sd[flat], 30)
             details[k] = residual, flat

@@ -11,6 +11,7 @@ import numpy as np
 from medidiff.denoise.context import neighbours
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.orientations import averaged
+from medidiff.denoise.surround import Surround
 from medidiff.denoise.tiles import run_tiled
 from medidiff.diffusion import samplers
 from medidiff.diffusion.precondition import Precondition
@@ -35,6 +36,7 @@ class Evaluator:
         engine: runs its network.
         volume: noisy scan.
         intensity: between its values and network units.
+        surround: where it shows no image.
         noise: of the scan.
         step: how many slices away the neighbours are.
         views: views of a slice over which the answer is averaged.
@@ -46,6 +48,7 @@ class Evaluator:
     engine: Engine
     volume: Volume
     intensity: Intensity
+    surround: Surround
     noise: NoiseModel
     step: int
     views: int
@@ -53,13 +56,16 @@ class Evaluator:
     cancelled: Callable[[], bool]
 
     def scan(self, k: int) -> FloatArray:
-        """Slice k ``[y, x]`` in network units."""
-        return self.intensity.to_model(self.volume.array[k])
+        """Slice k ``[y, x]`` in network units, continued where it shows no image."""
+        return self.surround.continued(k, self.intensity.to_model(self.volume.array[k]))
+
+    def _held(self, value: float, trained: tuple[float, float]) -> float:
+        """A value of the condition, held to what the network was trained on: it does not extrapolate."""
+        return float(np.clip(value, *trained))
 
     def sigma(self, k: int) -> float:
         """Noise SD of slice k in network units, held to what the network was trained on."""
-        low, high = self.bundle.trained.sigma
-        return float(np.clip(self.noise.of_slice(k) / self.intensity.scale, low, high))
+        return self._held(self.noise.of_slice(k) / self.intensity.scale, self.bundle.trained.sigma)
 
     def relative(self, k: int) -> FloatArray:
         """Local noise SD over that of the slice."""
@@ -76,7 +82,10 @@ class Evaluator:
         """
         array, pre = self.volume.array, Precondition(self.bundle.sigma_data)
         before, after = neighbours(k, self.step, len(array), self.volume.adjacent)
-        kind = PROCESSES[self.bundle.process]
+        kind, trained = PROCESSES[self.bundle.process], self.bundle.trained
+        texture = self.noise.texture
+        if texture is not None:
+            texture = self._held(texture, trained.kernel)
         planes = np.zeros((kind.planes, *array.shape[1:]), np.float32)
         context = [None if i is None else self.scan(i) for i in (before, after)]
         planes[3] = np.log(np.clip(self.relative(k), 0.05, 20.0))
@@ -95,8 +104,8 @@ class Evaluator:
             condition = vector(
                 Condition(
                     sigma=t,
-                    kernel=self.noise.texture,
-                    pixel_mm=self.volume.pixel_mm,
+                    kernel=texture,
+                    pixel_mm=self._held(self.volume.pixel_mm, trained.pixel_mm),
                     modality=self.bundle.modality,
                     neighbour_ratio=t_y / t if near else 1.0,
                     previous=near and before is not None,

@@ -56,11 +56,11 @@ def _of_slice(evaluator: Evaluator, k: int) -> float | None:
     low, high = evaluator.bundle.trained.sigma
     if not low <= start <= high:
         return None
-    local, padding = evaluator.relative(k), evaluator.volume.padding
+    local, outside = evaluator.relative(k), evaluator.surround.of_slice(k)
     sigma, changes = start, [0.0]
     for _ in range(ROUNDS):
         mean, variance = evaluator.denoised(k, sigma)(y, sigma)
-        inside = _tissue(evaluator, mean, sigma, None if padding is None else padding[k])
+        inside = _tissue(evaluator, mean, sigma, outside)
         if variance is None or np.count_nonzero(inside) < FEWEST_PIXELS:
             return None
         square = ((y - mean) ** 2 + variance) / local**2
@@ -81,9 +81,9 @@ def _rest(changes: list[float]) -> float:
     return float(np.exp(last * shrinks / (1.0 - shrinks)))
 
 
-def _tissue(evaluator: Evaluator, mean: FloatArray, sigma: float, padding: BoolArray | None) -> BoolArray:
+def _tissue(evaluator: Evaluator, mean: FloatArray, sigma: float, outside: BoolArray | None) -> BoolArray:
     """Where the noise level is defined: soft tissue (CT), signal well above the noise (MR)."""
     if evaluator.bundle.modality == "ct":
-        return soft_tissue(evaluator.intensity.from_model(mean), padding)
+        return soft_tissue(evaluator.intensity.from_model(mean), outside)
     inside = mean > max(TISSUE["mr"], GAUSSIAN_SNR * sigma)
-    return np.asarray(inside if padding is None else inside & ~padding, np.bool_)
+    return np.asarray(inside if outside is None else inside & ~outside, np.bool_)

@@ -9,7 +9,8 @@ import numpy as np
 from medidiff.errors import UsageError
 from medidiff.volume import FloatArray, Volume
 
-MIN_SIGMA = 1e-6
+MIN_SIGMA = 1e-20
+"""In the unit of the scan, which for MR is any: above zero, so that it can be divided by."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from medidiff import scratch
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.settings import Roi
+from medidiff.denoise.surround import Surround
 from medidiff.volume import FloatArray, Volume, is_cubic
 
 TURNS = ((1, 0, 2), (2, 0, 1))
@@ -130,4 +131,5 @@ def _turned(evaluator: Evaluator, axes: tuple[int, int, int], sigma: float | Flo
     )
     given = sigma.transpose(axes) if isinstance(sigma, np.ndarray) else sigma
     noise = NoiseModel.of(turned, given, evaluator.bundle.modality)
-    return replace(evaluator, volume=turned, noise=noise, step=1)
+    surround = Surround(turned, evaluator.intensity)
+    return replace(evaluator, volume=turned, surround=surround, noise=noise, step=1)

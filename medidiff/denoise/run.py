@@ -19,6 +19,8 @@ from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.planes import Planes, has_planes, look, rows_for
 from medidiff.denoise.result import Result
 from medidiff.denoise.settings import Settings
+from medidiff.denoise.spread import about_the_truth, of_draws, trusted
+from medidiff.denoise.surround import Surround
 from medidiff.denoise.texture import TISSUE, noise_source, residual_spectrum
 from medidiff.denoise.untouched import Untouched
 from medidiff.diffusion import samplers, schedules
@@ -28,13 +30,9 @@ from medidiff.errors import Note
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
 from medidiff.models.processes import MATCHED, make
-from medidiff.noise.floor import GAUSSIAN_SNR, beyond_rician, without_floor
+from medidiff.noise.floor import beyond_rician, without_floor
 from medidiff.noise.spectrum import Spectrum
 from medidiff.volume import FloatArray, Volume
-
-LOW_SNR, FULL_SNR = 2.0, GAUSSIAN_SNR
-"""MR: below the first the multi-step state is no magnitude image of its level (Rician floor), above the
-second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
 
 TEXTURE_SLICES = 5
 """Slices from which the noise spectrum for re-injection is measured."""
@@ -53,12 +51,13 @@ class Run:
     ) -> None:
         self.bundle, self.volume, self.settings = bundle, volume, settings
         self.intensity: Intensity = bundle.intensity(volume)
-        self.untouched = Untouched(volume, self.intensity)
+        self.surround = Surround(volume, self.intensity)
+        self.untouched = Untouched(volume, self.intensity, self.surround)
         self.noise = NoiseModel.of(volume, settings.sigma, bundle.modality)
-        step = independent_step(volume.array, volume.padding) if bundle.modality == "ct" else 1
+        step = independent_step(volume.array, self.surround.of_slice) if bundle.modality == "ct" else 1
         self.evaluator = Evaluator(
-            bundle, engine, volume, self.intensity, self.noise, step, settings.views, settings.tile,
-            cancelled or (lambda: False),
+            bundle, engine, volume, self.intensity, self.surround, self.noise, step, settings.views,
+            settings.tile, cancelled or (lambda: False),
         )  # fmt: skip
         if settings.sigma is None and bundle.process == MATCHED:
             self.noise = self.noise.scaled(agreement(self.evaluator), volume.unit)
@@ -87,7 +86,7 @@ class Run:
         for k in range(first, last):
             image, variance = self._slice(k)
             keep = self.untouched.mask(k, self.noise.of_slice(k))
-            out[k][part] = self.untouched.real(k, image, keep)[part]
+            out[k][part] = self.untouched.real(k, image, keep, floor=self.settings.coils == 1)[part]
             if sd is not None and variance is not None:
                 found = np.sqrt(variance) * np.float32(self.intensity.scale)
                 sd[k][part] = np.where(keep, np.float32(0.0), found)[part]
@@ -120,8 +119,8 @@ class Run:
         process = make(self.bundle.process, sigma, self.evaluator.relative(k))
         denoised = self._denoised(k, sigma)
         if self.consistency is not None:
-            padding = None if self.volume.padding is None else self.volume.padding[k]
-            denoised = self.consistency.around(denoised, y, process, sigma, padding)
+            outside = self.surround.of_slice(k)
+            denoised = self.consistency.around(denoised, y, process, sigma, outside)
         rng = np.random.default_rng([settings.seed, k, 0])
         if settings.mode == "mean":
             found = samplers.mean(denoised, y, process, rng=rng)
@@ -129,7 +128,9 @@ class Run:
             self.spent = max(self.spent, found.evaluations)
         elif settings.mode == "natural":
             found = samplers.natural(denoised, y, process, self._levels("quad", sigma), rng=rng)
-            image, variance = self._calm(found.image, found.mean, sigma), found.variance
+            share = trusted(found.mean, sigma, self.bundle.modality)
+            image = found.mean + share * (found.image - found.mean)
+            variance = about_the_truth(image, found.mean, found.variance) if settings.uncertainty else None
             self.spent = max(self.spent, found.evaluations)
         else:
             image, variance = self._draws(k, y, sigma, process, denoised)
@@ -142,7 +143,7 @@ class Run:
     def _draws(
         self, k: int, y: FloatArray, sigma: float, process: Process, denoised: samplers.Denoised
     ) -> tuple[FloatArray, FloatArray | None]:
-        """Mean and variance of posterior draws (one draw: the variance head's variance)."""
+        """Mean of posterior draws, and the variance of the truth about it."""
         # Without a spectrum the process draws white noise.
         source = None
         if self.spectrum is not None:
@@ -153,15 +154,17 @@ class Run:
         for m in range(self.settings.draws):
             rng = np.random.default_rng([self.settings.seed, k, m])
             found = samplers.sample(denoised, y, process, levels, rng=rng, noise=source)
-            image = self._calm(found.image, found.mean, sigma)
+            share = trusted(found.mean, sigma, self.bundle.modality)
+            image = found.mean + share * (found.image - found.mean)
             total += image
             square += image.astype(np.float64) ** 2
-            variance = found.variance
             self.spent = max(self.spent, found.evaluations * self.settings.draws)
         mean = total / self.settings.draws
         if self.settings.draws > 1:
             spread = (square - self.settings.draws * mean**2) / (self.settings.draws - 1)
-            variance = np.maximum(spread, 0.0).astype(np.float32)
+            variance = of_draws(np.maximum(spread, 0.0).astype(np.float32), share, found.variance)
+        elif self.settings.uncertainty:
+            variance = about_the_truth(image, found.mean, found.variance)
         return mean.astype(np.float32), variance
 
     def _denoised(self, k: int, sigma: float) -> samplers.Denoised:
@@ -186,7 +189,8 @@ class Run:
             mean, _ = self.evaluator.denoised(int(k), sigma)(y, sigma)
             residuals.append((y - mean) / np.maximum(self.evaluator.relative(int(k)), 0.05))
             inside = mean > TISSUE[self.bundle.modality]
-            masks.append(inside if self.volume.padding is None else inside & ~self.volume.padding[k])
+            outside = self.surround.of_slice(int(k))
+            masks.append(inside if outside is None else inside & ~outside)
         return residual_spectrum(residuals, masks, self.volume.pixel_mm, self.bundle.modality)
 
     def _consistency(self, gain: float) -> Consistency:
@@ -212,14 +216,6 @@ class Run:
         """The signal under the floor of several coils; the network has removed one coil's part of it."""
         floor = beyond_rician(np.float32(sigma) * self.evaluator.relative(k), self.settings.coils)
         return without_floor(image, variance, floor)
-
-    def _calm(self, image: FloatArray, mean: FloatArray, sigma: float) -> FloatArray:
-        """MR at low SNR: the posterior mean instead of a state that is no magnitude image."""
-        if self.bundle.modality != "mr":
-            return image
-        snr = mean / np.float32(sigma)
-        share = np.clip((snr - LOW_SNR) / (FULL_SNR - LOW_SNR), 0.0, 1.0)
-        return np.asarray(mean + share * (image - mean), np.float32)
 
     def _notes(self) -> tuple[str, ...]:
         """What a user should know: above all where this scan lies outside of what the model has seen."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.errors import NoiseLevelError
-from medidiff.noise import air, estimate_ct, estimate_mr, flatness, texture
+from medidiff.noise import air, estimate_ct, estimate_mr, fill, flatness, texture
 from medidiff.noise.estimate_ct import weighted_median
 from medidiff.volume import BoolArray, FloatArray, Volume
 
@@ -64,6 +64,8 @@ def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
     levels, modes, pixels, frequencies = [], [], [], []
     for k in shown:
         padding = None if volume.padding is None else volume.padding[k]
+        if (around := fill.border_fill(volume.array[k], padding)) is not None:
+            padding = around if padding is None else around | padding
         image = estimate_ct.clean_hu(volume.array[k], padding)
         mask = estimate_ct.soft_tissue(image, padding)
         n = int(np.count_nonzero(mask))

@@ -50,6 +50,8 @@ def kernel_frequency(image: FloatArray, pixel_mm: float, mask: BoolArray) -> flo
     profile = np.bincount(ring, (flat * twice).ravel())[:bins] / np.bincount(ring, twice.ravel())[:bins]
     radius = np.arange(bins) * bin_width
     first = max(int(np.ceil(STRUCTURE_LP_CM / bin_width)), 2)
+    if first >= bins:  # pixels of 4 mm and more show no noise above the structure
+        return None
     profile[:first] = profile[first] * radius[:first] / radius[first]
     total = float((profile * radius).sum())
     return float((profile * radius**2).sum()) / total if total > 0 else None

@@ -12,6 +12,7 @@ from medidiff.denoise import Denoiser, Settings
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.level import FEWEST_PIXELS, LIMITS, STRETCH, _rest, agreement
 from medidiff.denoise.noise_model import NoiseModel
+from medidiff.denoise.surround import Surround
 from medidiff.intensity import Intensity
 from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE
 from medidiff.volume import Volume
@@ -50,7 +51,18 @@ def scan() -> Volume:
 
 def evaluator(volume: Volume, sigma: float, engine: PixelWiener | None = None) -> Evaluator:
     noise = NoiseModel(sigma, "")
-    return Evaluator(bundle(), engine or Tissue(), volume, Intensity.ct(), noise, 1, 1, 512, lambda: False)
+    return Evaluator(
+        bundle(),
+        engine or Tissue(),
+        volume,
+        Intensity.ct(),
+        Surround(volume, Intensity.ct()),
+        noise,
+        1,
+        1,
+        512,
+        lambda: False,
+    )
 
 
 @pytest.mark.parametrize("wrong", [0.7, 1.0, 1.05, 1.4])
@@ -98,8 +110,9 @@ def test_mr_counts_bright_tissue_alone() -> None:
             out[:, 1] = -8.0
             return out
 
+    volume = Volume(array, np.eye(4), "MR", "a.u.")
     looked = Evaluator(
-        bundle("mr"), Truth(), Volume(array, np.eye(4), "MR", "a.u."), Intensity.mr(1.0),
+        bundle("mr"), Truth(), volume, Intensity.mr(1.0), Surround(volume, Intensity.mr(1.0)),
         NoiseModel(0.7 * sigma, ""), 1, 1, 512, lambda: False,
     )  # fmt: skip
     assert 0.7 * agreement(looked) == pytest.approx(1.0, abs=0.03)

@@ -81,3 +81,14 @@ def test_local_sd_map_is_one_where_there_is_nothing_to_measure() -> None:
     image = np.zeros((64, 48), dtype=np.float32)
     assert np.all(local_sd_map(image, np.zeros(image.shape, bool)) == 1)
     assert np.all(local_sd_map(image, np.ones(image.shape, bool)) == 1)
+
+
+@pytest.mark.parametrize("pixel_mm", [4.5, 5.0, 20.0])
+def test_pixels_too_coarse_to_show_the_kernel_have_no_frequency(
+    pixel_mm: float, rng: np.random.Generator
+) -> None:
+    """Attenuation-correction CT on the grid of a PET: there is nothing above the structure."""
+    image = (40 + 20 * rng.standard_normal((160, 160))).astype(np.float32)
+    mask = np.ones(image.shape, bool)
+    assert kernel_frequency(image, 1.0, mask) is not None
+    assert kernel_frequency(image, pixel_mm, mask) is None

@@ -1,0 +1,63 @@
+"""Fill: the one value around the image where a scan was masked, cropped to a circle or resampled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+BoolArray = NDArray[np.bool_]
+
+ALIKE = 0.05
+"""Share of neighbours on the frame that have one value; where there is less, noise reaches the frame."""
+
+BLOCK_PX = 5
+"""Side of the blocks of one value that fill is made of."""
+
+LEAST_SHARE = 0.005
+"""Share of a slice from which one value counts as fill."""
+
+
+def border_fill(image: NDArray[np.float32], known: BoolArray | None = None) -> BoolArray | None:
+    """Pixels of one exact value that fill the slice from its frame inwards.
+
+    Noise does not repeat a value over five by five pixels, neither half clipped air nor the integers of a
+    dark magnitude background: what does, over a wide region that begins at the frame, is no image.
+
+    Args:
+        image: float32 ``[y, x]``, real-world values.
+        known: True where it is known already that there is no image; None for nowhere.
+
+    Returns:
+        bool ``[y, x]``; None where there is no such region.
+    """
+    frame = _frame(np.ones(image.shape, np.bool_) if known is None else ~known)
+    values = _frame(image)
+    alike = (values[1:] == values[:-1]) & frame[1:] & frame[:-1]
+    if np.count_nonzero(alike) <= ALIKE * len(values):
+        return None
+    found, counts = np.unique(values[1:][alike], return_counts=True)
+    equal = image == found[np.argmax(counts)]
+    blocks = ndimage.maximum_filter(ndimage.minimum_filter(equal.astype(np.uint8), BLOCK_PX), BLOCK_PX)
+    region = _from_frame(blocks)
+    if np.count_nonzero(region) < LEAST_SHARE * region.size:
+        return None
+    # With the steps of its rim, where no block fits.
+    rim = ndimage.label(equal)[0]
+    whole = np.zeros(int(rim.max()) + 1, np.bool_)
+    whole[rim[region]] = True
+    return whole[rim]
+
+
+def _from_frame(mask: NDArray[np.uint8]) -> BoolArray:
+    """The parts of a mask that reach the frame."""
+    labels, count = ndimage.label(mask)
+    reach = np.zeros(count + 1, np.bool_)
+    reach[_frame(labels)] = True
+    reach[0] = False
+    return reach[labels]
+
+
+def _frame(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The pixels of the frame, side by side."""
+    return np.concatenate([image[0], image[1:, -1], image[-1, -2::-1], image[-2:0:-1, 0]])
