@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from medidiff.io import SeriesItem
+from medidiff.errors import OutputError
+from medidiff.io import Reason, SeriesItem
 from medidiff.io.bids import TABLES, beside
+from medidiff.io.provenance import made_from
 
 SIMULATED = re.compile(r"(medidiff |_desc-)(dose|noise)[\d.]")
 """Marks of an image that `medidiff simulate` made, which is there to be denoised."""
@@ -36,3 +38,32 @@ def files_of(item: SeriesItem) -> list[Path]:
     if item.kind == "nifti":
         files += [beside(path, extension) for path in files for extension in (".json", *TABLES)]
     return files
+
+
+def done(item: SeriesItem, outputs: Iterable[Path]) -> str:
+    """Why a scan whose outputs exist need not be denoised again, a sentence.
+
+    An output of a version that did not record its source is taken for that of the scan.
+
+    Args:
+        item: the scan.
+        outputs: what a run would write, all of it there.
+
+    Raises:
+        OutputError: an output was made from another scan.
+        RefusedError: the scan cannot be read any more.
+    """
+    certain = True
+    for path in outputs:
+        made = made_from(path, item)
+        if made is False:
+            raise OutputError(
+                f"{Reason.OTHER_SOURCE.value} of the same name", where=item.path, received=path,
+                hint="Use another output folder (-o).", code=Reason.OTHER_SOURCE.name,
+            )  # fmt: skip
+        certain = certain and made is not None
+    return (
+        Reason.DONE.value
+        if certain
+        else f"{Reason.DONE.value}, but does not tell from which scan it was made"
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from medidiff.batch.earlier import earlier_output, files_of, simulated
+from medidiff.batch.earlier import done, earlier_output, files_of, simulated
 from medidiff.batch.pool import Pool
 from medidiff.batch.request import Request, check_folder
 from medidiff.batch.roi import bounds_of
@@ -169,12 +169,12 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
         s: planned_output(item, request.out_dir, s, request.format, request.file) for s in request.suffixes
     }
     modality: Modality = item.modality
-    if request.resume and all(path.exists() for path in outputs.values()):
-        reason = Reason.DONE
-        return Entry(item, "skipped", reason.value, modality, outputs=outputs, code=reason.name)
-    if request.modality != "auto":
-        modality = "CT" if request.modality == "ct" else "MR"
     try:
+        if request.resume and all(path.exists() for path in outputs.values()):
+            reason = done(item, outputs.values())
+            return Entry(item, "skipped", reason, modality, outputs=outputs, code=Reason.DONE.name)
+        if request.modality != "auto":
+            modality = "CT" if request.modality == "ct" else "MR"
         name = None if request.copies else request.model or {"CT": "ct", "MR": "mr"}.get(modality)
         if modality == "PT" and name is None and not request.copies:
             raise RefusedError(

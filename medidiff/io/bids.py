@@ -72,7 +72,9 @@ def dataset_of(path: Path) -> Path | None:
     return next((folder for folder in path.parents if exists(folder / DESCRIPTION)), None)
 
 
-def sidecar_text(item: SeriesItem, out_dir: Path, unit: str, derivation: Derivation, suffix: str) -> str:
+def sidecar_text(
+    item: SeriesItem, out_dir: Path, unit: str, derivation: Derivation, suffix: str, made: dict[str, str]
+) -> str:
     """The sidecar of the source with Sources and GeneratedBy.
 
     Args:
@@ -81,6 +83,7 @@ def sidecar_text(item: SeriesItem, out_dir: Path, unit: str, derivation: Derivat
         unit: of the values.
         derivation: what was done.
         suffix: ``"denoised"``, or one of `MAPS`.
+        made: what else GeneratedBy says.
     """
     content = read_sidecar(item.files[0])
     if suffix in MAPS:
@@ -92,7 +95,7 @@ def sidecar_text(item: SeriesItem, out_dir: Path, unit: str, derivation: Derivat
         *(g for g in (earlier if isinstance(earlier, list) else []) if isinstance(g, dict)),
         {
             **_generated_by(derivation), "Model": derivation.model_id,
-            "ModelSHA256": derivation.model_sha256, "Settings": derivation.settings(),
+            "ModelSHA256": derivation.model_sha256, "Settings": derivation.settings(), **made,
         },
     ]  # fmt: skip
     if unit != "a.u.":

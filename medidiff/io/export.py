@@ -22,6 +22,7 @@ from .dicom.geometry import Stack
 from .dicom.slice_header import SPLIT
 from .items import SeriesItem, WriteOptions, Written
 from .names import EXTENSION, image_stem, output_path
+from .provenance import KEY, source_digest
 
 UPRIGHT = 0.1
 """Degrees that the stacking direction may lean from the slice normal (highdicom's 1e-3 is 0.06)."""
@@ -146,7 +147,8 @@ class ExportWriter:
             options: dict[str, Any] = {"overwrite": self._options.overwrite, "inputs": item.inputs}
             extension = EXTENSION[self._options.format]
             with staged(final, folder=False, extension=extension, **options) as new:
-                save_image(new, values, affine[:3, 3], spacing, affine[:3, :3] / spacing, text)
+                direction, source = affine[:3, :3] / spacing, source_digest(item)
+                save_image(new, values, affine[:3, 3], spacing, direction, text, source)
 
 
 def _is_whole(item: SeriesItem) -> bool:
@@ -182,7 +184,7 @@ def _sidecar_content(items: list[SeriesItem], derivation: Derivation, suffix: st
             {
                 "Name": "medidiff", "Version": derivation.version, "Description": NOTICE,
                 "Model": derivation.model_id, "ModelSHA256": derivation.model_sha256,
-                "Settings": derivation.settings(),
+                "Settings": derivation.settings(), KEY: source_digest(first),
             },
         ],
     }  # fmt: skip

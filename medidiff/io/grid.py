@@ -1,7 +1,7 @@
 """Volumes from files with one regular grid (NIfTI, NRRD, MetaImage): which axis is the slice axis.
 
 A denoiser works slice by slice, so slices should be the planes in which the scan was taken. DICOM says so
-itself; here the coarsest axis tells, unless the header names one.
+itself; here an axis of one voxel tells, or the header, or else the coarsest axis.
 """
 
 from __future__ import annotations
@@ -25,13 +25,21 @@ PET_NAME = re.compile(r"(?<![a-z0-9])(pet|pt)(?![a-z0-9])")
 LABEL_NAME = re.compile(r"_(mask|dseg|probseg|label|seg)$")
 
 
-def slice_axis(spacing: tuple[float, float, float], declared: int | None = None) -> int:
+def slice_axis(
+    spacing: tuple[float, float, float], shape: tuple[int, int, int], declared: int | None = None
+) -> int:
     """The file axis (0, 1, 2) along which slices are stacked.
 
+    The only axis of one voxel comes first, whatever its voxel size and the header: along any other axis
+    the slices of a single slice would be lines.
+
     Args:
-        spacing: voxel size along the three file axes.
+        spacing: voxel size in mm along the three file axes.
+        shape: voxels along them.
         declared: axis that the header names.
     """
+    if shape.count(1) == 1:
+        return shape.index(1)
     if declared is not None:
         return declared
     order = np.argsort(spacing)

@@ -80,6 +80,7 @@ class Reason(Enum):
     REFUSED = "it must not be processed"
     NO_IMAGE = "no image"
     OUTPUT_EXISTS = "its output exists"
+    OTHER_SOURCE = "its output belongs to another scan"
     OUTPUT = "its output cannot be written"
     MODEL = "its model is unknown or damaged"
     ENGINE = "no inference engine"

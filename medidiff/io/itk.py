@@ -15,9 +15,11 @@ from .atomic import staged
 from .derivation import MAPS, Derivation
 from .dicom import pixels
 from .items import SeriesItem, Written
+from .itk_fields import ITK_SPOILS, put_lines
 from .itk_header import ItkSource
 from .itk_reader import image_bytes, open_reader, quiet
 from .meta_header import unpacks
+from .provenance import FIELD, source_digest
 
 
 def _load(item: SeriesItem) -> Any:
@@ -63,7 +65,9 @@ def read_itk(item: SeriesItem) -> Volume:
     if stored.shape != item.shape:
         raise PixelError("has changed since it was discovered", where=item.files[0])
     with np.errstate(over="ignore", invalid="ignore"):
-        array, padding = grid.without_gaps(np.ascontiguousarray(pixels.to_real(stored)))
+        kept = item.headers.kept
+        real = pixels.to_real(stored, kept.slope, kept.inter)
+        array, padding = grid.without_gaps(np.ascontiguousarray(real))
     modality = item.modality
     if modality == "OT" and grid.looks_like_hounsfield(array):
         modality = "CT"
@@ -82,8 +86,8 @@ def write_itk(
 ) -> Written:
     """Writes an NRRD or MetaImage file; see `medidiff.io.write`.
 
-    Maps are float32; anything else has the stored type of the source, and its bits wherever a value is
-    unchanged, NaN or inf. A detached header becomes one file.
+    Maps are float32; anything else has the stored type and scale of the source, and its bits wherever a
+    value is unchanged, NaN or inf. A detached header becomes one file.
     """
     item: SeriesItem = volume.source
     source: ItkSource = item.headers
@@ -92,20 +96,25 @@ def write_itk(
         image = _load(item)
         stored = _stored(image, item)
         with np.errstate(over="ignore", invalid="ignore"):
-            before = pixels.to_real(stored)
+            kept = source.kept
+            before = pixels.to_real(stored, kept.slope, kept.inter)
             keep = ~np.isfinite(before)
+            lines = kept.lines
             if suffix in MAPS:
                 values, clipped = np.where(keep, before, volume.array), 0
             else:
-                encoded = pixels.quantise(volume.array, stored, keep=keep)
+                encoded = pixels.quantise(volume.array, stored, kept.slope, kept.inter, keep=keep)
                 values, clipped = encoded.stored, encoded.clipped
+                lines += kept.scale_lines
         values = np.ascontiguousarray(values.transpose(np.argsort(grid.axes(source.slices))).T)
         with quiet() as sitk:
             new = sitk.GetImageFromArray(values[0] if source.dimension == 2 else values)
             new.CopyInformation(image)
             lost = _copy_metadata(image, new)
             new.SetMetaData("medidiff", f"medidiff {suffix}: {derivation.describe()}")
+            new.SetMetaData(FIELD, source_digest(item))
             _save(new, path, compressed=source.compressed)
+        put_lines(path, lines)
     notes = [f"{clipped} voxels did not fit the stored type and were clipped"] if clipped else []
     notes += [f"{lost} fields of the header cannot be kept: empty, or no UTF-8 text"] if lost else []
     return Written(final, (final,), clipped, tuple(notes))
@@ -115,7 +124,7 @@ def _copy_metadata(image: Any, new: Any) -> int:
     """Copies the fields that ITK does not use itself; gives the number of those that it cannot write."""
     lost = 0
     for key in image.GetMetaDataKeys():
-        if key.startswith("ITK_"):  # ITK's own, of the reading
+        if key.startswith(("ITK_", *ITK_SPOILS)):  # ITK's own, of the reading; and what `put_lines` keeps
             continue
         try:
             value = image.GetMetaData(key)
@@ -133,6 +142,7 @@ def save_image(
     spacing: NDArray[np.float64],
     direction: NDArray[np.float64],
     text: str,
+    source: str,
 ) -> None:
     """Writes a compressed NRRD or MetaImage file; the extension tells which.
 
@@ -143,6 +153,7 @@ def save_image(
         spacing: mm along ``(x, y, z)``.
         direction: ``[3, 3]``, orthonormal columns, LPS.
         text: what was done, for the header.
+        source: from `source_digest`, likewise.
     """
     with quiet() as sitk:
         image = sitk.GetImageFromArray(np.ascontiguousarray(values))
@@ -150,6 +161,7 @@ def save_image(
         image.SetSpacing(spacing.tolist())
         image.SetDirection(direction.ravel().tolist())
         image.SetMetaData("medidiff", text)
+        image.SetMetaData(FIELD, source)
         _save(image, path, compressed=True)
 
 

@@ -15,6 +15,7 @@ from ..volume import Modality
 from . import grid, meta_header
 from .formats import head_of, is_packed
 from .items import Reason, SeriesItem
+from .itk_fields import Kept, kept_of
 from .itk_reader import extension_of, image_bytes, open_reader
 from .names import image_stem, output_name, printable
 from .streams import DEFLATE_RATIO, most_unpacked
@@ -34,6 +35,11 @@ KEPT_SPACES = {
 }
 """NRRD spaces that ITK converts to LPS and back without loss."""
 
+SCALED = (
+    "values are scaled as its ElementToIntensityFunctionSlope and ElementToIntensityFunctionOffset say; "
+    "ITK and 3D Slicer leave these out"
+)
+
 
 @dataclass(frozen=True)
 class ItkSource:
@@ -45,6 +51,8 @@ class ItkSource:
         dimension: 2 or 3.
         compressed: True where the voxels are packed.
         affine: file voxel indices to LPS mm.
+        kept: what ITK would lose of the header.
+        voxels: file of the voxels: the file itself, or that of a detached header.
     """
 
     extension: str
@@ -52,6 +60,8 @@ class ItkSource:
     dimension: int
     compressed: bool
     affine: NDArray[np.float64]
+    kept: Kept
+    voxels: Path
 
 
 def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, str]:
@@ -70,9 +80,12 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
     head = head_of(path, HEAD)
     if head[:4] != b"NRRD" and (reason := meta_header.problem(head)):
         return reason
-    fields = _fields(head)
+    fields = fields_of(head)
     if reason := _refusal(fields):
         return reason
+    kept = kept_of(head[: _end(head)])
+    if not isinstance(kept, Kept):
+        return kept
     voxels = _voxel_file(path, fields)
     if not isinstance(voxels, Path):
         return voxels
@@ -90,14 +103,14 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
     direction[:dimension, :dimension] = np.reshape(reader.GetDirection(), (dimension, dimension))
     if not np.abs(direction.T @ direction - np.eye(3)).max() <= ORTHOGONAL:
         return Reason.SHEARED, ""
-    spacing = (*reader.GetSpacing(), 1.0)[:3]
+    spacing: Any = tuple(kept.mm * s for s in (*reader.GetSpacing(), 1.0)[:3])
     affine = np.eye(4)
     affine[:3, :3] = direction * spacing
-    affine[:3, 3] = (*reader.GetOrigin(), 0.0)[:3]
+    affine[:3, 3] = [kept.mm * x for x in (*reader.GetOrigin(), 0.0)[:3]]
     if not np.isfinite(affine).all():
         return Reason.NO_SPACING, "origin or spacing is not finite"
-    shape = (*reader.GetSize(), 1)[:3]
-    slices = grid.slice_axis(spacing) if dimension == 3 else 2
+    shape: Any = (*reader.GetSize(), 1)[:3]
+    slices = grid.slice_axis(spacing, shape) if dimension == 3 else 2
     z, y, x = grid.axes(slices)
     told = META_MODALITY.get(fields.get("modality", ""))
     return SeriesItem(
@@ -109,12 +122,15 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         name=output_name(path, root),
         shape=(shape[z], shape[y], shape[x]),
         spacing=(spacing[z], spacing[y], spacing[x]),
+        notes=() if (kept.slope, kept.inter) == (1.0, 0.0) else (SCALED,),
         own_output="medidiff" in fields,
-        headers=ItkSource(extension_of(path), slices, dimension, _is_compressed(fields), affine),
-    )
+        headers=ItkSource(
+            extension_of(path), slices, dimension, _is_compressed(fields), affine, kept, voxels
+        ),
+    )  # fmt: skip
 
 
-def _fields(head: bytes) -> dict[str, str]:
+def fields_of(head: bytes) -> dict[str, str]:
     """The text header: lower-case names to values (NRRD ``name: value``, MetaImage ``Name = Value``)."""
     text = head[: _end(head)].decode("latin-1")
     pairs = (re.split(r":=|: ?| ?= ?", line.strip(), maxsplit=1) for line in text.splitlines())
@@ -140,7 +156,7 @@ def _refusal(fields: dict[str, str]) -> tuple[Reason, str] | None:
     kinds = set(fields.get("kinds", "").lower().split())
     if kinds - {"domain", "space", "???", "none"}:
         return Reason.UNSUPPORTED_LAYOUT, f"kinds {fields['kinds']}"
-    vectors = re.findall(r"\(([^)]*)\)", fields.get("space directions", ""))
+    vectors = re.findall(r"\(([^)]*)\)", fields.get("space directions") or fields.get("spacedirections", ""))
     if not vectors:
         return None
     try:

@@ -24,6 +24,9 @@ MAX_LINES = 200
 ONE = {"ID", "ParentID", "HeaderSize", "ElementNumberOfChannels", "CompressedDataSize", "CompressionLevel"}
 """Fields of one integer."""
 
+REAL = {"ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"}
+"""Fields of one number."""
+
 EACH = {"Offset", "Position", "Origin", "CenterOfRotation", "ElementSpacing", "ElementSize", "DimSize"}
 """Fields of one number for each dimension."""
 
@@ -81,7 +84,9 @@ def _fits(name: str, value: str, dimensions: int) -> bool:
     """True where a value is what its field must have."""
     if name in TRUTH:
         return value.lower() in (*TRUE, *FALSE)
-    count = 1 if name in ONE else dimensions if name in EACH else dimensions**2 if name in SQUARE else None
+    count = (
+        1 if name in ONE | REAL else dimensions if name in EACH else dimensions**2 if name in SQUARE else None
+    )
     if count is None:
         return True
     words = value.split()

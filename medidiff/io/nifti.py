@@ -24,6 +24,7 @@ from .dicom import pixels
 from .formats import open_image
 from .items import SeriesItem, Written
 from .nifti_header import NiftiSource, derived_header
+from .provenance import KEY, made_from, source_digest
 
 
 def _stored_volumes(item: SeriesItem) -> Iterator[NDArray[Any]]:
@@ -100,8 +101,11 @@ def write_nifti(
     source: NiftiSource = item.headers
     out_dir = final.parents[item.name.count("/")]
     texts = {bids.beside(final, x): data for x, data in bids.tables(item.files[0]).items()}
-    sidecar = bids.sidecar_text(item, out_dir, volume.unit, derivation, suffix)
+    made = {KEY: source_digest(item)}
+    sidecar = bids.sidecar_text(item, out_dir, volume.unit, derivation, suffix, made)
     texts[bids.beside(final, ".json")] = sidecar.encode()
+    # A run that was killed between two renames leaves our side-car without its image.
+    overwrite = overwrite or (not final.exists() and made_from(final, item) is True)
     for path in (final, *texts):
         check_target(path, overwrite=overwrite, inputs=item.inputs)
     options: dict[str, Any] = {"folder": False, "overwrite": overwrite, "inputs": item.inputs}

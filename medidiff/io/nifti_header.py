@@ -115,7 +115,8 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         return reason
     x, y, z, *rest = (*shape, 1, 1)
     volumes = math.prod(rest)
-    slices = grid.slice_axis(size, declared if min(x, y, z) > 1 else None) if len(shape) > 2 else 2
+    declared = declared if min(x, y, z) > 1 else None
+    slices = grid.slice_axis(size, (x, y, z), declared) if len(shape) > 2 else 2
     k, j, i = grid.axes(slices)
     return SeriesItem(
         path=path,

@@ -46,7 +46,7 @@ def border_fill(image: NDArray[np.float32], known: BoolArray | None = None) -> B
     rim = ndimage.label(equal)[0]
     whole = np.zeros(int(rim.max()) + 1, np.bool_)
     whole[rim[region]] = True
-    return whole[rim]
+    return np.asarray(whole[rim], np.bool_)
 
 
 def _from_frame(mask: NDArray[np.uint8]) -> BoolArray:
@@ -55,7 +55,7 @@ def _from_frame(mask: NDArray[np.uint8]) -> BoolArray:
     reach = np.zeros(count + 1, np.bool_)
     reach[_frame(labels)] = True
     reach[0] = False
-    return reach[labels]
+    return np.asarray(reach[labels], np.bool_)
 
 
 def _frame(image: NDArray[np.generic]) -> NDArray[np.generic]:

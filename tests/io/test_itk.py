@@ -66,6 +66,21 @@ def test_coarse_axis(tmp_path: Path, derivation: Derivation) -> None:
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(written.path))), values + 1)
 
 
+@pytest.mark.parametrize("extension", ["nrrd", "mha"])
+def test_an_axis_of_one_voxel_is_the_slice_axis(
+    tmp_path: Path, derivation: Derivation, extension: str
+) -> None:
+    values = np.random.default_rng(0).integers(0, 99, (1, 9, 8)).astype(np.int16)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((1.0, 1.5, 1.0))
+    sitk.WriteImage(image, str(tmp_path / f"a.{extension}"))
+    volume = read(only(tmp_path / f"a.{extension}"))
+    np.testing.assert_array_equal(volume.array, values)
+    assert volume.spacing == (1.0, 1.5, 1.0)
+    written = write(volume, tmp_path / "out", derivation=derivation)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(written.path))), values)
+
+
 def test_changed_values_and_maps(tmp_path: Path, derivation: Derivation) -> None:
     values = np.full((3, 4, 5), 100, np.uint8)
     save(tmp_path / "a.nrrd", values)

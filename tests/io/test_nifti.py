@@ -156,6 +156,28 @@ def test_declared_slice_axis_wins(tmp_path: Path) -> None:
     assert only(tmp_path / "a.nii").shape == (5, 7, 6)
 
 
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_axis_of_one_voxel_is_the_slice_axis(
+    tmp_path: Path, axis: int, times: int, derivation: Derivation
+) -> None:
+    """One slice of pixels that are coarser along one side than the slice is thick."""
+    shape = [8, 9]
+    shape.insert(axis, 1)
+    values = np.random.default_rng(0).integers(0, 900, (*shape, times)).astype(np.int16)
+    values = values if times > 1 else values[..., 0]
+    for k, size in enumerate(([1, 1.5, 1], [2.0, 1, 1], [1, 1, 1])):
+        path = tmp_path / f"{k}.nii"
+        store(path, values, np.diag([*size, 1]))
+        item = only(path)
+        assert item.shape == (times, 9, 8)
+        volume = read(item)
+        first = values if times == 1 else values[..., 0]
+        np.testing.assert_array_equal(volume.array[0], first.squeeze().T)
+        written = write(volume.with_array(volume.array + 1), tmp_path / "out", derivation=derivation)
+        np.testing.assert_array_equal(nib.load(written.path).get_fdata(), values + 1)
+
+
 def test_what_simpleitk_loses(tmp_path: Path, derivation: Derivation) -> None:
     """qform unlike sform, their codes, units, timing, intent, extension, unscaled dtype."""
     values = np.random.default_rng(0).integers(-900, 900, (4, 5, 6)).astype(np.int16)

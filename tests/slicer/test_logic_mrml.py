@@ -470,7 +470,8 @@ def test_slices_lie_where_medidiff_takes_them() -> None:
         (1, 1.3, 1),
         (3, 3, 1),
     ):
-        assert region.slice_axis(spacing) == slice_axis(spacing)
+        for size in ((9, 8, 7), (1, 8, 7), (9, 1, 7), (9, 8, 1), (1, 1, 7)):
+            assert region.slice_axis(spacing, size) == slice_axis(spacing, size)
 
 
 # Export

@@ -55,7 +55,7 @@ def bounds_of_slice(volume: Any, point: tuple[float, float, float] | None) -> Bo
         point: RAS in the world; None for the middle slice.
     """
     size = volume.GetImageData().GetDimensions()
-    axis = slice_axis(volume.GetSpacing())
+    axis = slice_axis(volume.GetSpacing(), size)
     index = size[axis] // 2
     if point is not None:
         place = float((_world_to_ijk(volume) @ np.array([*point, 1.0]))[axis])
@@ -65,8 +65,10 @@ def bounds_of_slice(volume: Any, point: tuple[float, float, float] | None) -> Bo
     return tuple(found)  # type: ignore[return-value]
 
 
-def slice_axis(spacing: tuple[float, float, float]) -> int:
-    """The axis along which medidiff stacks slices: the coarsest, or the last where none stands out."""
+def slice_axis(spacing: tuple[float, float, float], size: tuple[int, int, int]) -> int:
+    """The axis along which medidiff stacks slices: the only one of one voxel, the coarsest, or the last."""
+    if tuple(size).count(1) == 1:
+        return tuple(size).index(1)
     order = np.argsort(spacing)
     return int(order[2]) if spacing[order[2]] > COARSER * spacing[order[1]] else 2
 
