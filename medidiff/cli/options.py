@@ -155,7 +155,7 @@ machine_options = _combine(
     ),
     click.option(
         "--tile", type=click.IntRange(64), default=1024,
-        help="Largest tile side in pixels. Smaller needs less memory; the result is the same but for rounding.",
+        help="Largest tile side in pixels. Smaller needs less memory; the result differs by rounding alone.",
     ),
 )  # fmt: skip
 

@@ -16,6 +16,10 @@ WORTH_TELLING = 1e-4
 """Share of voxels outside the model's range of values from which the user is told."""
 
 
+NEGATIVE = 0.01
+"""Share of voxels below 0 from which an MR scan is no magnitude image."""
+
+
 class Untouched:
     """What shows no image, and values outside the model's range, slice by slice; counts what it has met.
 
@@ -26,7 +30,7 @@ class Untouched:
     def __init__(self, volume: Volume, intensity: Intensity, surround: Surround | None = None) -> None:
         self.volume, self.intensity = volume, intensity
         self.surround = surround or Surround(volume, intensity)
-        self._left = self._total = 0
+        self._left = self._below = self._total = 0
 
     def mask(self, k: int, sigma: float) -> BoolArray:
         """True where slice k must come back as it is.
@@ -42,6 +46,7 @@ class Untouched:
         keep = ~(self.intensity.valid(original) | noisy)
         image = np.ones_like(keep) if outside is None else ~outside
         self._left += int((keep & image).sum())
+        self._below += int((keep & image & (original < self.intensity.low)).sum())
         self._total += int(image.sum())
         return np.asarray(keep | ~image, np.bool_)
 
@@ -66,7 +71,7 @@ class Untouched:
 
     def notes(self) -> list[Note]:
         """How much of the slices met so far has values that the model does not know, padding aside."""
-        share = self._left / max(self._total, 1)
+        share, below = self._left / max(self._total, 1), self._below / max(self._total, 1)
         if share < WORTH_TELLING:
             return []
         low, high, unit = self.intensity.low, self.intensity.high, self.volume.unit
@@ -74,4 +79,11 @@ class Untouched:
             f"{100.0 * share:.2g} % of the voxels are outside the model's range of values, "
             f"{low:.4g} to {high:.4g} {unit}, and came back untouched"
         )
-        return [Note(text, "value_range")]
+        notes = [Note(text, "value_range")]
+        if self.intensity.kind == "mr" and below > NEGATIVE:
+            text = (
+                f"{100.0 * below:.2g} % of the voxels are negative: magnitudes are not, and of images with "
+                "their mean taken out neither noise level nor noise floor can be told"
+            )
+            notes.append(Note(text, "units"))
+        return notes

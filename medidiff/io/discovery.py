@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +22,13 @@ from .names import output_path, printable, series_name
 from .streams import cause
 from .walk import walk
 
+if TYPE_CHECKING:
+    from .dicom.reader import DicomSource
+
 VOXELS = re.compile(r"\.(raw|zraw|raw\.gz|img|img\.gz|gz|bin)$", re.IGNORECASE)
 HEADERS = (".mhd", ".nhdr", ".hdr", ".hdr.gz")
 SIDECARS = (".json", ".bval", ".bvec", ".tsv")
+NAMESAKE = "another patient or study has a series of the same UID (0020,000E); both stay apart"
 
 
 def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Discovery:
@@ -129,23 +134,34 @@ def _header_of(path: Path) -> Path | None:
 
 
 def _series(headers: list[SliceHeader], skipped: list[Skipped]) -> list[SeriesItem]:
-    """Groups slices by series and stack; a SOP instance that comes twice is used once."""
-    groups: dict[str, dict[str, list[SliceHeader]]] = defaultdict(dict)
+    """Groups slices by series and stack; a SOP instance that comes twice is used once.
+
+    A Series Instance UID that two patients or studies share, as exporters leave it, is two series: no slice
+    of one is a neighbour of the other's.
+    """
+    from .dicom.reader import DicomSource
+
+    groups: dict[tuple[str, str, str], dict[str, list[SliceHeader]]] = defaultdict(dict)
     numbers: dict[str, set[int]] = defaultdict(set)
     for header in headers:
         if header.number is not None:
             numbers[header.study].add(header.number)
-        same = groups[header.series].setdefault(header.uid, [])
+        same = groups[header.series, header.study, header.patient].setdefault(header.uid, [])
         if not same or same[0].path == header.path:
             same.append(header)
         elif not skipped or skipped[-1].path != header.path:  # once for all frames of a file
             skipped.append(_duplicate(same[0], header))
+    owners: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for series, study, patient in sorted(groups):
+        owners[series].append((study, patient))
     items = []
-    for instances in groups.values():
+    for (series, study, patient), instances in groups.items():
+        namesake = [p for s, p in owners[series] if s == study].index(patient)
         parts = stacks(header for frames in instances.values() for header in frames)
         shared = len(parts) > 1 and all(_on_one_grid(parts[0], part) for part in parts)
         for k, stack in enumerate(parts, start=1):
-            item = _item(stack, frozenset(numbers[stack.slices[0].study]))
+            source = DicomSource(stack, frozenset(numbers[study]), namesake)
+            item = _item(source, NAMESAKE if len(owners[series]) > 1 else "")
             items.append(replace(item, part=(k, len(parts)), shared_grid=shared))
     return items
 
@@ -164,12 +180,12 @@ def _duplicate(first: SliceHeader, header: SliceHeader) -> Skipped:
     return Skipped(header.path, Reason.DUPLICATE, f"{twin}, but another geometry" if differs else twin)
 
 
-def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
-    from .dicom.reader import DicomSource
-
+def _item(source: DicomSource, note: str) -> SeriesItem:
+    stack = source.stack
     first = stack.slices[0]
     files = tuple(dict.fromkeys(s.path for s in stack.slices))
-    notes = [*stack.notes]
+    notes = [*stack.notes, *([note] if note else [])]
+    notes += dict.fromkeys(s.remark for s in stack.slices if s.remark)
     notes += dict.fromkeys(f"{s.path.name}: {s.left_out}" for s in stack.slices if s.left_out)
     if not first.frame:
         notes.append("no Frame of Reference UID (0020,0052); the output has none either")
@@ -194,7 +210,7 @@ def _item(stack: Stack, study_numbers: frozenset[int]) -> SeriesItem:
         tilt=stack.tilt,
         notes=tuple(notes),
         own_output=first.own,
-        headers=DicomSource(stack, study_numbers),
+        headers=source,
     )
 
 

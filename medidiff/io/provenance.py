@@ -32,14 +32,15 @@ KEY = "SourceDigest"
 def source_digest(item: SeriesItem) -> str:
     """SHA-256 of what a scan is told apart by, hexadecimal.
 
-    That is the Series Instance UID of DICOM, and the bytes of any other file as it is stored, followed by
-    those of its voxels where they have a file of their own. Names and folders do not count.
+    That is the Series and Study Instance UID of DICOM, and the bytes of any other file as it is stored,
+    followed by those of its voxels where they have a file of their own. Names and folders do not count.
 
     Raises:
         PixelError: the file cannot be read any more.
     """
     if item.kind == "dicom":
-        return hashlib.sha256((item.series_uid or "").encode()).hexdigest()
+        told = f"{item.series_uid} {item.headers.stack.slices[0].study}"
+        return hashlib.sha256(told.encode()).hexdigest()
     digest = hashlib.sha256()
     for path in dict.fromkeys((item.files[0], item.headers.voxels)):
         try:

@@ -523,6 +523,18 @@ def test_the_floor_of_many_coils_goes_below_the_lowest_value_of_the_scan() -> No
     assert found[1].min() >= 0.0
 
 
+def test_signed_mr_is_told_and_what_is_negative_comes_back(rng: np.random.Generator) -> None:
+    """As z-scored images are: no noise of a magnitude carries it below 0."""
+    volume = mr_volume()
+    scored = volume.with_array((volume.array - volume.array.mean()) / volume.array.std())
+    result = Denoiser(bundle("mr"), PixelWiener(h=1.0)).run(scored, Settings(sigma=0.2))  # type: ignore[arg-type]
+    below = scored.array < 0
+    np.testing.assert_array_equal(result.volume.array[below], scored.array[below])
+    assert any("negative" in note for note in result.notes)
+    plain = Denoiser(bundle("mr"), PixelWiener()).run(volume, Settings(sigma=20.0))  # type: ignore[arg-type]
+    assert not any("negative" in note for note in plain.notes)
+
+
 def test_only_mr_has_coils() -> None:
     with pytest.raises(UsageError, match="coils"):
         Denoiser(bundle(), PixelWiener()).run(ct_volume((1, 48, 56)), Settings(sigma=50.0, coils=4))

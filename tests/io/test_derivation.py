@@ -60,6 +60,16 @@ def test_other_values_of_image_type_stay(source: Dataset, derivation: Derivation
     ]
 
 
+@pytest.mark.parametrize(("kind", "purpose"), [("ORIGINAL", "109101"), ("DERIVED", "109102")])
+def test_image_type_of_one_value(source: Dataset, derivation: Derivation, kind: str, purpose: str) -> None:
+    """Two values at least (C.7.6.1.1.2), but pydicom gives a single one as text."""
+    source.ImageType = kind
+    new = derive(source, derivation, ME, keep_private=False)
+    assert list(new.ImageType) == ["DERIVED", "PRIMARY", "AXIAL"]
+    scanner = new.ContributingEquipmentSequence[0]
+    assert scanner.PurposeOfReferenceCodeSequence[0].CodeValue == purpose
+
+
 def test_how_it_was_made(source: Dataset, derivation: Derivation) -> None:
     new = derive(source, derivation, ME, keep_private=False)
     (code,) = new.DerivationCodeSequence

@@ -101,6 +101,18 @@ def test_localizer_is_split_off(tmp_path: Path) -> None:
     assert [s.reason for s in found.skipped] == [Reason.LOCALIZER]
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("LOCALIZER", Reason.LOCALIZER), ("MOSAIC", Reason.MOSAIC), ("ORIGINAL", None), ("PIPELINE", None)],
+)
+def test_image_type_of_one_value_is_a_word(tmp_path: Path, kind: str, reason: Reason | None) -> None:
+    make_series(tmp_path, slices=2, change=lambda ds, k: setattr(ds, "ImageType", kind))
+    found = discover([tmp_path])
+    assert {s.reason for s in found.skipped} == ({reason} if reason else set())
+    for item in found.items:
+        assert item.headers.stack.slices[0].kind == ()  # value 3 and up
+
+
 def test_the_rest_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "notes.txt").write_text("hello")

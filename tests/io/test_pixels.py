@@ -33,6 +33,7 @@ from medidiff.io import Derivation, Reason, discover, read, write
 from medidiff.io.dicom import pixels
 from medidiff.io.dicom.decoding import decode
 from medidiff.io.dicom.header import read_header
+from medidiff.io.dicom.padding import padding_mask, padding_range
 from medidiff.io.dicom.slice_header import lenient
 
 MR_TWINS = ["", "_expb", "_implicit", "_bigendian", "_RLE", "_jp2klossless", "_jpeg_ls_lossless", "_padded"]
@@ -248,7 +249,7 @@ def test_padding_with_the_wrong_vr(value: int) -> None:
     ds = Dataset()
     ds.PixelRepresentation, ds.BitsAllocated = 1, 16
     ds.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
-    assert pixels.padding_range(ds) == (-2000, -2000)
+    assert padding_range(ds) == (-2000, -2000)
 
 
 def test_padding_range_is_inclusive_either_way_round() -> None:
@@ -256,7 +257,7 @@ def test_padding_range_is_inclusive_either_way_round() -> None:
     ds.PixelRepresentation, ds.BitsAllocated = 0, 16
     ds.add_new("PixelPaddingValue", "US", 20)
     ds.add_new("PixelPaddingRangeLimit", "US", 10)
-    mask = pixels.padding_mask(np.arange(30), pixels.padding_range(ds))
+    mask = padding_mask(np.arange(30), padding_range(ds))
     assert mask.nonzero()[0].tolist() == list(range(10, 21))
 
 
@@ -292,7 +293,7 @@ def test_quantisation(real: np.ndarray, pad: int, width: int) -> None:
     source = np.full((4, 5), padding[0], np.uint16)
     source[0] = (padding[0] + 2000) % 4096
     slope, intercept = 2.0, -1024.0
-    keep = pixels.padding_mask(source, padding)
+    keep = padding_mask(source, padding)
     keep[1] = False  # pretend that this row was not padding
     out = pixels.quantise(
         real, source, slope, intercept, keep=keep, bounds=(0, 4095), padding=padding
@@ -303,7 +304,7 @@ def test_quantisation(real: np.ndarray, pad: int, width: int) -> None:
     inside = changed & (exact > -0.5) & (exact < 4095.5)
     assert out.clipped == (changed & ((np.rint(exact) < 0) | (np.rint(exact) > 4095))).sum()
     new = out.stored.astype(int)
-    assert not pixels.padding_mask(new[changed], padding).any()
+    assert not padding_mask(new[changed], padding).any()
     away = inside & ((exact < padding[0] - 0.5) | (exact > padding[1] + 0.5))
     assert (np.abs(new - exact)[away] <= 0.5).all()
     assert new.min() >= 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +34,24 @@ def decode(dataset: Dataset, path: Path) -> IntArray:
     Raises:
         PixelError: missing, truncated or undecodable pixel data.
     """
-    return next(decode_frames(dataset, path, [1]))
+    return next(decode_frames(dataset, path, [1])).values
 
 
-def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterator[IntArray]:
+@dataclass(frozen=True)
+class Decoded:
+    """The pixels of an image, with and without what its unused bits hold.
+
+    Attributes:
+        values: stored values ``[rows, columns]``, sign-extended from Bits Stored, native byte order.
+        words: whole words of the same type with whatever the unused bits hold; as `values` where the stored
+            bits do not end at bit 0.
+    """
+
+    values: IntArray
+    words: IntArray
+
+
+def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterator[Decoded]:
     """Stored values of some frames of an image, each decoded when it is asked for.
 
     Args:
@@ -45,7 +60,7 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
         frames: frame numbers, from 1, in the order wanted; at least one.
 
     Yields:
-        arrays as `decode` returns.
+        a frame.
 
     Raises:
         PixelError: missing, truncated or undecodable pixel data.
@@ -60,14 +75,14 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
     plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
     decoded = iter_pixels(
         dataset, indices=[n - 1 for n in frames], raw=True, decoding_plugin=plugin,
-        correct_unused_bits=not is_native(dataset),
+        correct_unused_bits=False,
     )  # fmt: skip
     for number in frames:
         try:
             _check_claim(dataset, path, number)
-            values = np.asarray(next(decoded))
-            if values.shape == (dataset.Rows, dataset.Columns):
-                values = _sign_extended(values, dataset)
+            words = np.asarray(next(decoded))
+            if words.shape == (dataset.Rows, dataset.Columns):
+                found = _sign_extended(words, dataset)
         except PixelError:
             raise
         except Exception as error:  # decoders raise anything, down to bare Exception
@@ -76,12 +91,12 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
                 received=" ".join(str(error).split())[:300],
                 hint="The file may be truncated; fetch it again.",
             ) from error  # fmt: skip
-        if values.shape != (dataset.Rows, dataset.Columns):
+        if words.shape != (dataset.Rows, dataset.Columns):
             raise PixelError(
                 f"the pixel data decodes to another size than {dataset.Rows}x{dataset.Columns}",
-                where=path, received=values.shape,
+                where=path, received=words.shape,
             )  # fmt: skip
-        yield values
+        yield found
 
 
 def _add_offsets(dataset: Dataset) -> None:
@@ -128,19 +143,25 @@ def _check_claim(dataset: Dataset, path: Path, number: int) -> None:
         )  # fmt: skip
 
 
-def _sign_extended(values: IntArray, dataset: Dataset) -> IntArray:
+def _sign_extended(raw: IntArray, dataset: Dataset) -> Decoded:
     """Bits from HighBit down to HighBit - BitsStored + 1 as a number (C.7.6.3.1, PS3.5 8.1.1)."""
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", stored - 1)) if is_native(dataset) else stored - 1
     signed = bool(dataset.PixelRepresentation)
     kind = np.dtype(f"{'i' if signed else 'u'}{allocated // 8}")
-    values = values.astype(f"u{allocated // 8}", copy=True, casting="unsafe")
+    values = raw.astype(f"u{allocated // 8}", copy=True, casting="unsafe")
+    words = None
+    # A signed codestream has no unused bits: decoders leave them 0, or fill them with the sign.
+    plain = not signed or is_native(dataset) or dataset.file_meta.TransferSyntaxUID == RLE
+    if high == stored - 1 < allocated - 1 and plain:
+        words = values.copy().view(kind)
     up, down = allocated - 1 - high, allocated - stored
     if up or down:
         values <<= values.dtype.type(up)
         values = values.view(kind)
         values >>= values.dtype.type(down)  # arithmetic where signed
-    return values.view(kind)
+    values = values.view(kind)
+    return Decoded(values, values if words is None else words)
 
 
 def is_native(dataset: Dataset) -> bool:

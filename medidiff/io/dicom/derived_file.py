@@ -23,7 +23,7 @@ def set_pixels(new: Dataset, stored: IntArray, bits: int) -> None:
 
     Args:
         new: the header; keeps its Photometric Interpretation.
-        stored: ``[y, x]``, or ``[frame, y, x]``.
+        stored: ``[y, x]``, or ``[frame, y, x]``; its unused bits are written as they are.
         bits: Bits Stored.
 
     Raises:
@@ -36,9 +36,13 @@ def set_pixels(new: Dataset, stored: IntArray, bits: int) -> None:
         raise OutputError("an uncompressed DICOM image cannot be larger than 4 GB", received=stored.nbytes)
     new.file_meta = FileMetaDataset()
     new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    new.set_pixel_data(
-        np.ascontiguousarray(stored), str(new.PhotometricInterpretation), bits, generate_instance_uid=False
-    )
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if stored.dtype.kind == "i" else (0, (1 << bits) - 1)
+    fits = bool(stored.min() >= low and stored.max() <= high)
+    plain = np.ascontiguousarray(stored if fits else np.clip(stored, low, high))
+    new.set_pixel_data(plain, str(new.PhotometricInterpretation), bits, generate_instance_uid=False)
+    if not fits:  # pydicom refuses unused bits that are not empty, where scanners put padding (PS3.5 8.1.1)
+        data = stored.tobytes()
+        new["PixelData"].value = data + bytes(len(data) % 2)
     if stored.ndim == 3:
         new.NumberOfFrames = len(stored)
 

@@ -13,6 +13,7 @@ from ..derivation import MAPS, Derivation, derived_uid, description
 from ..names import printable
 from . import elements
 from .identity import Identity, Source
+from .slice_header import values
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -92,7 +93,7 @@ def identify(new: Dataset, source: Dataset, identity: Identity, word: str) -> No
     new.SeriesNumber = identity.series_number
     text = source.get("SeriesDescription") if identity.description is None else identity.description
     new.SeriesDescription = description(text, word)
-    kind = [str(v) for v in source.get("ImageType") or []]
+    kind = values(source, "ImageType")
     fallback = ["DERIVED", "PRIMARY", *(["AXIAL"] if source.get("Modality") == "CT" else [])]
     new.ImageType = ["DERIVED", *kind[1:], *fallback[max(len(kind), 1) :]]
     now = identity.now.astimezone(_zone(source))
@@ -164,7 +165,7 @@ def equip(new: Dataset, source: Dataset, derivation: Derivation) -> None:
     from pydicom.dataset import Dataset
     from pydicom.tag import Tag
 
-    first = str((source.get("ImageType") or [""])[0])
+    first = next(iter(values(source, "ImageType")), "")
     scanner = Dataset()
     elements.written_as_is(scanner)
     for tag in map(Tag, EQUIPMENT):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...volume import Volume
 from . import pixels
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from .reader import StoredSlice
 
 LEVELS = 32767
 """Largest stored value of a signed 16-bit image."""
@@ -48,33 +48,36 @@ def peak_of(volume: Volume) -> float:
 
 def encode(
     real: NDArray[np.float32],
-    stored: pixels.IntArray,
-    source: Dataset,
+    part: StoredSlice,
     pair: tuple[float, float] | None,
     peak: float | None,
+    *,
+    copy: bool = False,
 ) -> Image:
     """Stored values of one slice; see the rescale row of the brief's table.
 
     Args:
         real: new values ``[y, x]``.
-        stored: stored values of the source.
-        source: its header, for bits, modality and padding.
+        part: the slice as it is stored in the source.
         pair: its rescale slope and intercept, None where it has none.
         peak: largest absolute value of a map; None where the image is no map.
+        copy: the values are meant to be those of the source: whole words come back, not only stored bits.
     """
-    padding = pixels.padding_range(source)
-    keep = pixels.padding_mask(stored, padding)
+    source, stored, keep = part.dataset, part.values, part.outside
     if peak is not None:
         return _encode_map(np.where(keep, 0, real), peak, pair is not None)
     slope, intercept = pair or (1.0, 0.0)
     bounds = pixels.limits(source)
     bits = int(source.BitsStored)
-    image = pixels.quantise(real, stored, slope, intercept, keep=keep, bounds=bounds, padding=padding)
-    if image.clipped and pair is not None and padding is None:
+    image = pixels.quantise(real, stored, slope, intercept, keep=keep, bounds=bounds, padding=part.padding)
+    if image.clipped and pair is not None and part.padding is None:
         slope, intercept = _wider_scale(real, slope, intercept, bounds, pet=source.get("Modality") == "PT")
         if (slope, intercept) != pair:
             changed = _encode_scaled(real, stored, slope, intercept, bounds)
             return Image(changed, bits, rescale=True, rescaled=True)
+    if part.words is not stored:
+        whole = keep | (image.stored == stored) if copy else keep
+        image = replace(image, stored=np.where(whole, part.words, image.stored))
     return Image(image, bits, rescale=pair is not None)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..items import Reason
 from .functional_groups import FrameGroups, frame_count, frame_groups, ranges
 from .pixels import pixel_refusal, rescale_refusal
-from .slice_header import Place, SliceHeader, integer, record, rounded, text
+from .slice_header import Place, SliceHeader, integer, record, rounded, text, values
 from .sop_classes import ENHANCED
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ FRAME_TYPE = {
     "PT": "PETFrameTypeSequence",
 }
 
+STACK_POINTER = 0x00209056
+
 PLACE_POINTERS = {
-    0x00200013, 0x00200032, 0x00200037, 0x00201041, 0x00209056, 0x00209057, 0x00209113, 0x00209116,
+    0x00200013, 0x00200032, 0x00200037, 0x00201041, STACK_POINTER, 0x00209057, 0x00209113, 0x00209116,
 }  # fmt: skip
 """Dimensions that tell where a frame lies or in which order it was stored: instance number, position,
 orientation, location, stack, in-stack position. The position itself decides, never a number."""
@@ -72,7 +74,7 @@ def read_frames(dataset: Dataset, path: Path, syntax: str) -> list[SliceHeader] 
         record(
             dataset, path, _place(group), modality=modality, kind=_kind(dataset, group, modality),
             split=_split(group), order=[*_order(group), *_dimensions(dataset, group), instance],
-            frame_number=number, left_out=left_out,
+            volume=_volume(dataset, group, modality), frame_number=number, left_out=left_out,
         )
         for number, group in used
     ]  # fmt: skip
@@ -99,7 +101,7 @@ def _not_a_slice(group: FrameGroups, modality: str) -> tuple[Reason, str] | None
 
 def frame_type(group: FrameGroups, modality: str) -> list[str]:
     """The values of Frame Type (0008,9007)."""
-    return [str(v) for v in group.group(FRAME_TYPE[modality]).get("FrameType") or []]
+    return values(group.group(FRAME_TYPE[modality]), "FrameType")
 
 
 def _place(group: FrameGroups) -> Place:
@@ -161,6 +163,18 @@ def _order(group: FrameGroups) -> tuple[str, ...]:
     return tuple("" if v is None else str(v) for v in values)
 
 
+def _volume(dataset: Dataset, group: FrameGroups, modality: str) -> tuple[str, str]:
+    """Acquisition number, but of MR none: an acquisition may be every other slice of a volume; and the stack,
+    by its ID or its index among the dimensions (C.7.6.16.2.2, C.7.6.17).
+    """
+    content = group.group("FrameContentSequence")
+    stack = content.get("StackID")
+    if stack in (None, ""):
+        stack = next((v for p, v in _indices(dataset, group) if p == STACK_POINTER), None)
+    acquisition = None if modality == "MR" else content.get("FrameAcquisitionNumber")
+    return ("" if acquisition is None else str(acquisition), "" if stack is None else str(stack))
+
+
 def _gradient(group: FrameGroups) -> str:
     """Diffusion directionality and direction: traces and directions share a b-value (C.8.13.5.9)."""
     diffusion = group.group("MRDiffusionSequence")
@@ -172,10 +186,13 @@ def _gradient(group: FrameGroups) -> str:
 
 def _dimensions(dataset: Dataset, group: FrameGroups) -> tuple[str, ...]:
     """Indices along the dimensions other than place (C.7.6.17), one by one and together."""
-    pointers = [int(i.get("DimensionIndexPointer") or 0) for i in dataset.get("DimensionIndexSequence") or []]
-    values = group.group("FrameContentSequence").get("DimensionIndexValues")
-    indices = [int(v) for v in ([values] if isinstance(values, int) else values or [])]
-    if len(indices) != len(pointers):
-        return ()
-    kept = [f"{v:06d}" for p, v in zip(pointers, indices, strict=True) if p not in PLACE_POINTERS]
+    kept = [f"{v:06d}" for p, v in _indices(dataset, group) if p not in PLACE_POINTERS]
     return (*kept, ".".join(kept)) if len(kept) > 1 else tuple(kept)
+
+
+def _indices(dataset: Dataset, group: FrameGroups) -> list[tuple[int, int]]:
+    """Pointer and index of each dimension of a frame; empty where their numbers differ."""
+    pointers = [int(i.get("DimensionIndexPointer") or 0) for i in dataset.get("DimensionIndexSequence") or []]
+    given = group.group("FrameContentSequence").get("DimensionIndexValues")
+    indices = [int(v) for v in ([given] if isinstance(given, int) else given or [])]
+    return list(zip(pointers, indices, strict=True)) if len(indices) == len(pointers) else []

@@ -92,7 +92,8 @@ class EnhancedWriter:
                     pair = pixels.rescale_pair(part.scale)
                     if peak is not None:  # every frame of a map has a scale: it may have a functional group
                         pair = pair or (1.0, 0.0)
-                    image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                    copy = derivation.operation == "copy"
+                    image = encode(volume.array[part.index], part, pair, peak, copy=copy)
                     scratch.release(volume.array)
                     sources = tuple(map(Source.of, stack.used(part.index, derivation.context)))
                     gathered.frames.append(DerivedFrame(header.frame_number, image, sources, derivation))

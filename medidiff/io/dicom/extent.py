@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from ..items import Reason
 from ..streams import most_unpacked
+from .file import LONG
 from .pixels import NATIVE
 
 if TYPE_CHECKING:
@@ -95,5 +96,8 @@ def _native(file: IO[bytes], syntax: str) -> Extent:
     order: Literal["little", "big"] = "big" if syntax == "1.2.840.10008.1.2.2" else "little"
     group, element = (int.from_bytes(head[k : k + 2], order) for k in (0, 2))
     if (group, element) == (0x7FE0, 0x0010):
-        return Extent(size=file.seek(0, 2) - start - (8 if syntax == "1.2.840.10008.1.2" else 12))
+        # Some files hold implicit data under an explicit transfer syntax, or the other way round; an even
+        # length never looks like one of these VRs.
+        explicit = head[4:6] in LONG
+        return Extent(size=file.seek(0, 2) - start - (12 if explicit else 8))
     return Extent(size=None if head else 0, floating=group == 0x7FE0 and element in FLOAT_DATA)

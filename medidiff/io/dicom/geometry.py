@@ -6,7 +6,6 @@ never a number or a file name, and an irregular series is kept slice by slice in
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .slice_header import SliceHeader
+from .volumes import SPACING_TOLERANCE, repeats, split_volumes
 
 ORIENTATION_TOLERANCE = 1e-4
 """Largest difference of a direction cosine within a stack; real files differ by 1.7e-8."""
-SPACING_TOLERANCE = 0.01
-"""Largest relative difference of the steps of a regular stack (highdicom's tolerance)."""
 PIXEL_SPACING_TOLERANCE = 1e-4
 """Largest relative difference of Pixel Spacing within a stack."""
 
@@ -85,7 +83,7 @@ def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
                 break
         else:
             groups.append([header])
-    parts = [part for group in groups for part in _split_repeats(sorted(group, key=_place))]
+    parts = [part for group in groups for part in split_volumes(sorted(group, key=_place))]
     return [build(part) for part in sorted(parts, key=lambda p: (p[0].split, _place(p[0])))]
 
 
@@ -105,32 +103,6 @@ def _same_grid(a: SliceHeader, b: SliceHeader, *, ignore_frame: bool) -> bool:
     return np.allclose(a.orientation, b.orientation, rtol=0, atol=ORIENTATION_TOLERANCE)
 
 
-def _repeats(slices: Sequence[SliceHeader]) -> NDArray[np.bool_]:
-    """bool ``[z - 1]``: slices k and k + 1 lie at one position along the normal."""
-    steps = np.diff([s.depth for s in slices])
-    usual = steps[steps > 1e-3]
-    return np.asarray(steps <= (SPACING_TOLERANCE * np.median(usual) if usual.size else 1e-3))
-
-
-def _split_repeats(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """Separates interleaved volumes by acquisition, inversion time, flip angle, gradient direction, time or
-    another dimension, where that comes out even: the same positions in every part, each once. Otherwise
-    leaves the slices together.
-    """
-    if len(slices) < 2 or not _repeats(slices).any():
-        return [slices]
-    for index in range(min(len(s.order) for s in slices)):
-        parts: dict[str, list[SliceHeader]] = defaultdict(list)
-        for header in slices:
-            parts[header.order[index]].append(header)
-        if len(parts) < 2 or len({len(p) for p in parts.values()}) > 1 or len(parts) == len(slices):
-            continue
-        depths = np.array([[s.depth for s in p] for p in parts.values()])
-        if np.ptp(depths, axis=0).max() <= 1e-2 and not any(_repeats(p).any() for p in parts.values()):
-            return list(parts.values())
-    return [slices]
-
-
 def build(slices: Sequence[SliceHeader]) -> Stack:
     """Makes a stack of sorted slices: affine, steps, neighbours.
 
@@ -141,8 +113,8 @@ def build(slices: Sequence[SliceHeader]) -> Stack:
     positions = np.array([s.position for s in slices])
     steps = np.diff(positions, axis=0)
     depth_steps = steps @ first.normal
-    repeats = _repeats(slices)
-    usual, adjacent = _usual_step(steps, depth_steps, repeats, min(first.spacing))
+    repeated = repeats(slices)
+    usual, adjacent = _usual_step(steps, depth_steps, repeated, min(first.spacing))
     step = first.normal if usual is None else usual
     affine = np.eye(4)
     affine[:3, 0] = np.array(first.orientation[:3]) * first.spacing[1]
@@ -158,41 +130,41 @@ def build(slices: Sequence[SliceHeader]) -> Stack:
         adjacent=adjacent,
         regular=bool(near.all()),
         tilt=float(np.degrees(np.arctan2(sideways, along))) if usual is not None else 0.0,
-        notes=_notes(positions, depth_steps, adjacent, repeats, along),
+        notes=_notes(positions, depth_steps, adjacent, repeated, along),
     )
 
 
 def _usual_step(
-    steps: NDArray[np.float64], along: NDArray[np.float64], repeats: NDArray[np.bool_], pixel: float
+    steps: NDArray[np.float64], along: NDArray[np.float64], repeated: NDArray[np.bool_], pixel: float
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_]]:
     """The median step between neighbours and which steps agree with it.
 
     Neighbours may differ from the usual step by 1 % along the normal, and by half a pixel across it:
     more would show as a shift of the context.
     """
-    if not (~repeats).any():
+    if not (~repeated).any():
         return None, np.zeros(len(steps), bool)
-    middle = np.median(along[~repeats])
-    close = ~repeats & (np.abs(along - middle) <= SPACING_TOLERANCE * middle)
+    middle = np.median(along[~repeated])
+    close = ~repeated & (np.abs(along - middle) <= SPACING_TOLERANCE * middle)
     if not close.any():  # an even number of steps in two halves: no step is the median
-        middle = np.min(along[~repeats])
-        close = ~repeats & (np.abs(along - middle) <= SPACING_TOLERANCE * middle)
+        middle = np.min(along[~repeated])
+        close = ~repeated & (np.abs(along - middle) <= SPACING_TOLERANCE * middle)
     usual = np.mean(steps[close], axis=0)
     if np.ptp(steps[close], axis=0).max() > SPACING_TOLERANCE * middle:
         usual = np.median(steps[close], axis=0)
-    if repeats.any():  # which of two slices at one place would be the neighbour is anybody's guess
+    if repeated.any():  # which of two slices at one place would be the neighbour is anybody's guess
         return usual, np.zeros(len(steps), bool)
     return usual, close & (np.linalg.norm(steps - usual, axis=1) <= max(0.5 * pixel, 0.02 * middle))
 
 
 def _notes(
     positions: NDArray[np.float64], along: NDArray[np.float64], adjacent: NDArray[np.bool_],
-    repeats: NDArray[np.bool_], usual: float,
+    repeated: NDArray[np.bool_], usual: float,
 ) -> tuple[str, ...]:  # fmt: skip
     """Gaps and repeated positions in words, at most three of each."""
     notes = []
-    odd = np.abs(along - usual) > SPACING_TOLERANCE * usual if repeats.any() else ~adjacent
-    gaps = np.flatnonzero(odd & ~repeats)
+    odd = np.abs(along - usual) > SPACING_TOLERANCE * usual if repeated.any() else ~adjacent
+    gaps = np.flatnonzero(odd & ~repeated)
     for k in gaps[:3]:
         where = ", ".join(f"{v:.2f}" for v in positions[k])
         notes.append(
@@ -200,8 +172,8 @@ def _notes(
         )
     if len(gaps) > 3:
         notes.append(f"{len(gaps) - 3} more irregular steps")
-    if repeats.any():
-        count = int(repeats.sum())
+    if repeated.any():
+        count = int(repeated.sum())
         words = "slice repeats" if count == 1 else "slices repeat"
         notes.append(f"{count} {words} the position of another")
     return tuple(notes)

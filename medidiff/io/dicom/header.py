@@ -12,7 +12,7 @@ from .extent import Extent, measure
 from .file import open_dicom
 from .functional_groups import frame_count
 from .pixels import pixel_refusal, rescale_refusal
-from .slice_header import SPLIT, Place, SliceHeader, lenient, record, rounded, text
+from .slice_header import SPLIT, Place, SliceHeader, lenient, record, rounded, text, values
 from .sop_classes import CLASSIC, DICOMDIR, ENHANCED, NO_PICTURE, name_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TAGS = [
     "TemporalPositionIdentifier", "FlipAngle", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
-    "ModalityLUTSequence", "DiffusionGradientOrientation",
+    "ModalityLUTSequence", "DiffusionGradientOrientation", "PixelPaddingValue", "PixelPaddingRangeLimit",
 ]  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _not_a_slice(dataset: Dataset, syntax: str) -> tuple[Reason, str] | None:
     modality = CLASSIC[text(dataset, "SOPClassUID")]
     if refused := pixel_refusal(dataset, syntax) or rescale_refusal(dataset, modality):
         return refused
-    kind = [str(v) for v in dataset.get("ImageType") or []]
+    kind = values(dataset, "ImageType")
     if "MOSAIC" in kind:
         return Reason.MOSAIC, ""
     if "LOCALIZER" in kind and modality != "MR":
@@ -127,10 +127,10 @@ def _not_a_slice(dataset: Dataset, syntax: str) -> tuple[Reason, str] | None:
 
 
 def _record(dataset: Dataset, path: Path) -> SliceHeader:
+    modality = CLASSIC[text(dataset, "SOPClassUID")]
     return record(
-        dataset, path, Place(dataset, dataset, dataset),
-        modality=CLASSIC[text(dataset, "SOPClassUID")],
-        kind=[str(v) for v in dataset.get("ImageType") or []][2:],
+        dataset, path, Place(dataset, dataset, dataset), modality=modality,
+        kind=values(dataset, "ImageType")[2:],
         split=[rounded(dataset.get(k)) for k in SPLIT],
         order=[
             text(dataset, "AcquisitionNumber"), rounded(dataset.get("InversionTime")),
@@ -138,4 +138,5 @@ def _record(dataset: Dataset, path: Path) -> SliceHeader:
             text(dataset, "DiffusionGradientOrientation"), text(dataset, "AcquisitionTime"),
             text(dataset, "ContentTime"),
         ],
+        volume=["" if modality == "MR" else text(dataset, "AcquisitionNumber")],
     )  # fmt: skip

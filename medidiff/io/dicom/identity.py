@@ -63,6 +63,7 @@ class SeriesIdentity:
         derivation: what was done; series UID and number follow from its settings, not from its findings.
         options: what is written.
         now: time stamp where the derivation has none; one for all stacks of the series.
+        namesake: 0, or counts the other patients who have a series of the same study and series UID.
     """
 
     def __init__(
@@ -72,13 +73,17 @@ class SeriesIdentity:
         derivation: Derivation,
         options: WriteOptions,
         now: datetime,
+        namesake: int = 0,
     ) -> None:
+        # Two patients may have one Series Instance UID, by the fault of an exporter: their studies differ.
+        # The Patient ID itself is left out, because it could be guessed from a hash of it.
+        self._scope = (f"study={header.study}", *([f"namesake={namesake}"] if namesake else []))
         self._settings = (
             derivation.fingerprint(), options.suffix, f"private={options.keep_private}",
             f"description={options.series_description}",
         )  # fmt: skip
         self._options = options
-        self._series = derived_uid(header.series, *self._settings)
+        self._series = derived_uid(header.series, *self._scope, *self._settings)
         self._number = derived_number(header.number, study_numbers, options.suffix)
         self._now = derivation.created or now
 
@@ -90,7 +95,7 @@ class SeriesIdentity:
             words: what else its UID depends on.
         """
         kept = tuple(dict.fromkeys(sources))
-        uid = derived_uid(*(s.uid for s in kept), *words, *self._settings)
+        uid = derived_uid(*(s.uid for s in kept), *words, *self._scope, *self._settings)
         return Identity(
             self._series, uid, self._number, kept, self._options.suffix, self._now,
             self._options.series_description,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..items import Reason
+from .padding import padding_mask
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -115,32 +116,6 @@ def rescale_pair(transformation: Dataset) -> tuple[float, float] | None:
     if transformation.get("RescaleSlope") in (None, ""):
         return None
     return float(transformation.RescaleSlope), float(transformation.RescaleIntercept)
-
-
-def padding_range(dataset: Dataset) -> tuple[int, int] | None:
-    """Inclusive range of stored values that mean "no image here" (C.7.5.1.1.2), None without padding.
-
-    The attribute is often written with the wrong VR (63536 for -2000): it is read modulo 2**BitsAllocated.
-    """
-    value = dataset.get("PixelPaddingValue")
-    if value is None or not isinstance(value, int):
-        return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = [_wrapped(int(v), dataset) for v in (value, limit if isinstance(limit, int) else value)]
-    return min(ends), max(ends)
-
-
-def _wrapped(value: int, dataset: Dataset) -> int:
-    bits = int(dataset.BitsAllocated)
-    value %= 1 << bits
-    return value - (1 << bits) if dataset.PixelRepresentation and value >= 1 << (bits - 1) else value
-
-
-def padding_mask(stored: IntArray, padding: tuple[int, int] | None) -> NDArray[np.bool_]:
-    """True where a stored value lies in the padding range."""
-    if padding is None:
-        return np.zeros(stored.shape, bool)
-    return (stored >= padding[0]) & (stored <= padding[1])
 
 
 def to_real(stored: IntArray, slope: float = 1.0, intercept: float = 0.0) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ... import scratch
 from ...errors import PixelError
@@ -21,6 +22,7 @@ from .elements import TEXT
 from .file import open_dicom
 from .functional_groups import frame_groups
 from .geometry import Stack
+from .padding import padding_mask, padding_range
 from .slice_header import SliceHeader, lenient
 
 if TYPE_CHECKING:
@@ -34,10 +36,12 @@ class DicomSource:
     Attributes:
         stack: sorted slices with their geometry.
         study_numbers: Series Numbers that the study already has.
+        namesake: tells apart patients who share the UIDs of a study and a series, from 0.
     """
 
     stack: Stack
     study_numbers: frozenset[int]
+    namesake: int = 0
 
 
 DESCRIBING = (
@@ -103,13 +107,23 @@ class StoredSlice:
         index: place in its stack.
         dataset: the image that holds it, with pixel data.
         scale: the data set that holds its Rescale Slope and Intercept: the image, or a functional group.
-        values: stored values ``[y, x]``.
+        values: stored values ``[y, x]``, from the bits that are stored.
+        words: the same with whatever the unused bits above them hold.
+        padding: inclusive range of values that mean "no image here", None for none.
     """
 
     index: int
     dataset: Dataset
     scale: Dataset
     values: pixels.IntArray
+    words: pixels.IntArray
+    padding: tuple[int, int] | None
+
+    @property
+    def outside(self) -> NDArray[np.bool_]:
+        """True for padding, which scanners also write into unused bits: 63536 in an image of 12 bits."""
+        mask = padding_mask(self.values, self.padding)
+        return mask if self.words is self.values else mask | padding_mask(self.words, self.padding)
 
 
 def stored_slices(stack: Stack) -> Iterator[StoredSlice]:
@@ -130,11 +144,12 @@ def stored_slices(stack: Stack) -> Iterator[StoredSlice]:
         dataset = read_dataset(slices[0])
         with parsing(path):
             scales = _scales(dataset, slices)
+            padding = padding_range(dataset)
         frames = decode_frames(dataset, path, [s.frame_number or 1 for s in slices])
-        for k, header, scale, values in zip(indices, slices, scales, frames, strict=True):
-            if values.shape != (header.rows, header.columns):
+        for k, header, scale, frame in zip(indices, slices, scales, frames, strict=True):
+            if frame.values.shape != (header.rows, header.columns):
                 raise PixelError("has changed since it was discovered", where=path)
-            yield StoredSlice(k, dataset, scale, values)
+            yield StoredSlice(k, dataset, scale, frame.values, frame.words, padding)
 
 
 def _scales(dataset: Dataset, slices: Sequence[SliceHeader]) -> list[Dataset]:
@@ -165,8 +180,7 @@ def read_series(item: SeriesItem) -> Volume:
                 pair = pixels.rescale_pair(part.scale) or (1.0, 0.0)
                 array[part.index] = pixels.to_real(part.values, *pair)
                 scratch.release(array)
-                outside = pixels.padding_mask(part.values, pixels.padding_range(part.dataset))
-                if outside.any():
+                if (outside := part.outside).any():
                     # Zeros that nobody wrote take no memory.
                     padding[part.index] = outside
                 unit = _unit(part.dataset, part.scale, unit)

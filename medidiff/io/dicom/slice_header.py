@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..items import Reason
 from ..names import printable, without_patient
+from .padding import padding_remark
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -34,7 +35,7 @@ class SliceHeader:
         sop_class: SOP Class UID.
         uid: SOP Instance UID; with `frame_number`, it identifies the slice.
         series: Series Instance UID.
-        study: Study Instance UID.
+        study: Study Instance UID, "" where absent.
         frame: Frame of Reference UID, "" where absent.
         rows: matrix height.
         columns: matrix width.
@@ -45,11 +46,15 @@ class SliceHeader:
         split: echo time, b-value and temporal position, as `SPLIT` names them: a stack has one of each.
         order: acquisition number, times, inversion time, flip angle: they may tell apart two slices
             at one position.
+        volume: acquisition number (none for MR, where an acquisition may be every other slice of a volume)
+            and Stack ID: slices of two that lie in between each other are two volumes.
         number: Series Number.
         description: Series Description, without patient name.
         own: True where medidiff wrote the file.
         transfer_syntax: UID.
         left_out: frames of the same file that are not used, and why; "" where all are.
+        patient: Patient ID, or name where there is none: it keeps series apart, and is never shown.
+        remark: what in the header was not understood, without quoting it; "" for nothing.
     """
 
     path: Path
@@ -73,6 +78,9 @@ class SliceHeader:
     own: bool
     transfer_syntax: str
     left_out: str = ""
+    volume: tuple[str, ...] = ()
+    patient: str = field(default="", repr=False)
+    remark: str = ""
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -131,6 +139,15 @@ def text(dataset: Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip()
 
 
+def values(dataset: Dataset, keyword: str) -> list[str]:
+    """The values of an element as text, also of one that has a single value or none (PS3.5 6.4)."""
+    value = dataset.get(keyword)
+    if value in (None, ""):
+        return []
+    several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    return [str(v) for v in value] if several else [str(value)]
+
+
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """The values of a DS element as floats, None where absent, empty, unreadable or not finite."""
     values = dataset.get(keyword)
@@ -159,7 +176,7 @@ def integer(value: object) -> int | None:
 
 def record(
     dataset: Dataset, path: Path, place: Place, *, modality: str, kind: Sequence[str], split: Sequence[str],
-    order: Sequence[str], frame_number: int = 0, left_out: str = "",
+    order: Sequence[str], volume: Sequence[str], frame_number: int = 0, left_out: str = "",
 ) -> SliceHeader:  # fmt: skip
     """The record of a slice whose place has no `problem`; the arguments are those of `SliceHeader`.
 
@@ -171,6 +188,7 @@ def record(
         kind: values 3 and up of its type.
         split: what a stack has one of.
         order: what may tell apart two slices at one position.
+        volume: what tells apart volumes that lie in between each other.
         frame_number: 0 for an image of one slice.
         left_out: about other frames.
     """
@@ -197,4 +215,7 @@ def record(
         own=text(dataset, "Manufacturer").lower() == "medidiff",
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
         left_out=left_out,
+        volume=tuple(volume),
+        patient=text(dataset, "PatientID") or text(dataset, "PatientName"),
+        remark=padding_remark(dataset),
     )

@@ -78,7 +78,8 @@ class SeriesWriter:
         stack: Stack = item.headers.stack
         options, folder = self._options, self._open()
         series = SeriesIdentity(
-            stack.slices[0], item.headers.study_numbers, derivation, options, self._started
+            stack.slices[0], item.headers.study_numbers, derivation, options, self._started,
+            item.headers.namesake,
         )  # fmt: skip
         if stack.slices[0].frame_number:
             if self._enhanced is None:
@@ -99,14 +100,14 @@ class SeriesWriter:
     ) -> Tally:
         """Writes an image for each slice."""
         stack: Stack = volume.source.headers.stack
-        options, done = self._options, Tally()
+        options, done, copy = self._options, Tally(), derivation.operation == "copy"
         peak = peak_of(volume) if options.suffix in MAPS else None
         with lenient():
             for part in stored_slices(stack):
                 with parsing(stack.slices[part.index].path):
                     identity = series.image(map(Source.of, stack.used(part.index, derivation.context)))
                     pair = pixels.rescale_pair(part.dataset)
-                    image = encode(volume.array[part.index], part.values, part.dataset, pair, peak)
+                    image = encode(volume.array[part.index], part, pair, peak, copy=copy)
                     scratch.release(volume.array)
                     if not part.dataset.file_meta.TransferSyntaxUID.is_little_endian:
                         to_little_endian(part.dataset)
