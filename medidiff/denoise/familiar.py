@@ -11,6 +11,9 @@ from medidiff.volume import Volume
 READS_LOW = 0.86
 """The blind estimate of the mean noise frequency reads up to 14 % below that of the ideal kernel."""
 
+ALIKE = 1.01
+"""Ratio of pixel sizes that are one: headers round them."""
+
 
 def outside(
     bundle: Bundle,
@@ -49,7 +52,7 @@ def outside(
             )
             notes.append(Note(text, "noise_texture"))
     small, large = trained.pixel_mm
-    if not small <= volume.pixel_mm <= large:
+    if not small / ALIKE <= volume.pixel_mm <= large * ALIKE:
         text = (
             f"pixel size {volume.pixel_mm:.3g} mm is outside the trained range {small:.3g} to {large:.3g} mm"
         )

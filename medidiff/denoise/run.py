@@ -128,7 +128,7 @@ class Run:
             self.spent = max(self.spent, found.evaluations)
         elif settings.mode == "natural":
             found = samplers.natural(denoised, y, process, self._levels("quad", sigma), rng=rng)
-            share = trusted(found.mean, sigma, self.bundle.modality)
+            share = trusted(found.mean, sigma * self.evaluator.relative(k), self.bundle.modality)
             image = found.mean + share * (found.image - found.mean)
             variance = about_the_truth(image, found.mean, found.variance) if settings.uncertainty else None
             self.spent = max(self.spent, found.evaluations)
@@ -154,7 +154,7 @@ class Run:
         for m in range(self.settings.draws):
             rng = np.random.default_rng([self.settings.seed, k, m])
             found = samplers.sample(denoised, y, process, levels, rng=rng, noise=source)
-            share = trusted(found.mean, sigma, self.bundle.modality)
+            share = trusted(found.mean, sigma * self.evaluator.relative(k), self.bundle.modality)
             image = found.mean + share * (found.image - found.mean)
             total += image
             square += image.astype(np.float64) ** 2

@@ -16,17 +16,17 @@ SMOOTH_PX = 5
 """Side of the square over which the square of one difference becomes a variance."""
 
 
-def trusted(mean: FloatArray, sigma: float, modality: str) -> FloatArray | np.float32:
+def trusted(mean: FloatArray, sigma: FloatArray | float, modality: str) -> FloatArray | np.float32:
     """Share of the sampler's answer in the final one, the mean's is the rest; 1 for CT.
 
     Args:
         mean: D ``[y, x]``, network units.
-        sigma: noise SD of the slice, network units.
+        sigma: local noise SD, network units.
         modality: ``"ct"`` or ``"mr"``.
     """
     if modality != "mr":
         return np.float32(1.0)
-    snr = mean / np.float32(sigma)
+    snr = mean / np.asarray(sigma, np.float32)
     return np.asarray(np.clip((snr - LOW_SNR) / (FULL_SNR - LOW_SNR), 0.0, 1.0), np.float32)
 
 

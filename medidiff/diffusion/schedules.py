@@ -53,7 +53,7 @@ def karras(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> 
 
 
 def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float, left: float = 0.0) -> Levels:
-    """The grid for a scan of noise SD t_y; (1, 0) where there is too little noise for several steps.
+    """The grid for a scan of noise SD t_y; of one step where there is too little noise for several.
 
     Args:
         kind: ``"geo"``, to 0, or ``"quad"``, to where `left` stays, from `REST` to `MOST_REST`.
@@ -64,10 +64,10 @@ def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float, lef
     """
     if kind not in ("geo", "quad"):
         raise ValueError(f"kind must be 'geo' or 'quad'. Received: {kind}")
-    if t_y <= 2 * t_min:
-        return (1.0, 0.0)
-    rest = min(max(REST, left / t_y), MOST_REST)
-    return quad(steps, rest) if kind == "quad" else geo(steps, max(TAU_MIN, t_min / t_y))
+    several = t_y > 2 * t_min
+    if kind == "quad":
+        return quad(steps if several else 1, min(max(REST, left / t_y), MOST_REST))
+    return geo(steps, max(TAU_MIN, t_min / t_y)) if several else (1.0, 0.0)
 
 
 def stop_at(levels: Levels, rho: float) -> Levels:

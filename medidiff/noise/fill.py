@@ -17,6 +17,12 @@ BLOCK_PX = 5
 LEAST_SHARE = 0.005
 """Share of a slice from which one value counts as fill."""
 
+RIM_PX = 2
+"""Width of its rim, where the steps of a slanted edge hold no block; farther out values repeat by chance."""
+
+ISLAND_PX = 30
+"""Pixels below which what fill surrounds is no image: specks of clipped air."""
+
 
 def border_fill(image: NDArray[np.float32], known: BoolArray | None = None) -> BoolArray | None:
     """Pixels of one exact value that fill the slice from its frame inwards.
@@ -42,11 +48,11 @@ def border_fill(image: NDArray[np.float32], known: BoolArray | None = None) -> B
     region = _from_frame(blocks)
     if np.count_nonzero(region) < LEAST_SHARE * region.size:
         return None
-    # With the steps of its rim, where no block fits.
-    rim = ndimage.label(equal)[0]
-    whole = np.zeros(int(rim.max()) + 1, np.bool_)
-    whole[rim[region]] = True
-    return np.asarray(whole[rim], np.bool_)
+    region = ndimage.binary_dilation(region, iterations=RIM_PX) & equal
+    rest = ndimage.label(~region)[0]
+    small = np.bincount(rest.ravel()) < ISLAND_PX
+    small[0] = False
+    return np.asarray(region | small[rest], np.bool_)
 
 
 def _from_frame(mask: NDArray[np.uint8]) -> BoolArray:

@@ -20,10 +20,37 @@ def test_the_mirror_image_of_a_half_plane_is_exact() -> None:
     outside[:, 8:] = True
     rows, columns = mirror(outside)
     expected = np.zeros((6, 12), int)
-    # The last pixel of the image is the mirror: 8 shows 6, 9 shows 5.
-    expected[:, 8:] = [6, 5, 4, 3]
+    expected[:, 8:] = [7, 6, 5, 4]
     np.testing.assert_array_equal(columns, expected[outside])
     np.testing.assert_array_equal(rows, np.nonzero(outside)[0])
+
+
+@pytest.mark.parametrize(("first", "last"), [(3, 7), (0, 5), (6, 6), (10, 15)])
+def test_a_strip_goes_on_as_the_symmetric_padding_of_numpy(first: int, last: int) -> None:
+    outside = np.ones((2, 16), bool)
+    outside[:, first : last + 1] = False
+    _, columns = mirror(outside)
+    padded = np.pad(np.arange(first, last + 1), (first, 15 - last), mode="symmetric")
+    np.testing.assert_array_equal(columns[: outside[0].sum()], padded[outside[0]])
+
+
+def test_between_two_bodies_each_goes_on_to_the_middle() -> None:
+    outside = np.ones((1, 12), bool)
+    outside[0, :3] = outside[0, 9:] = False
+    _, columns = mirror(outside)
+    np.testing.assert_array_equal(columns, [2, 1, 0, 11, 10, 9])
+
+
+def test_rows_without_image_show_the_rows_beside() -> None:
+    outside = np.ones((5, 4), bool)
+    outside[1:3, 1:3] = False
+    rows, columns = mirror(outside)
+    picture = np.empty((5, 4), object)
+    for (y, x), r, c in zip(np.argwhere(outside), rows, columns, strict=True):
+        picture[y, x] = (int(r), int(c))
+    assert list(picture[0]) == [(1, 1), (1, 1), (1, 2), (1, 2)]
+    assert list(picture[3]) == [(2, 1), (2, 1), (2, 2), (2, 2)]
+    assert list(picture[4]) == [(1, 1), (1, 1), (1, 2), (1, 2)]
 
 
 def test_no_mirror_image_comes_from_where_there_is_none(rng: np.random.Generator) -> None:
@@ -43,7 +70,7 @@ def test_the_network_sees_no_edge_of_padding() -> None:
     planes, _ = engine.calls[0]
     state = planes[0, 0] * np.hypot(0.1, 0.9) * 500 - 500
     np.testing.assert_allclose(state[:, :40], volume.array[0, :, :40], atol=0.01)
-    np.testing.assert_allclose(state[:, 40:60], volume.array[0, :, 38:18:-1], atol=0.01)
+    np.testing.assert_allclose(state[:, 40:60], volume.array[0, :, 39:19:-1], atol=0.01)
     np.testing.assert_array_equal(result.volume.array[padding], -3024.0)
 
 

@@ -27,6 +27,18 @@ def test_one_value_around_a_noisy_image_is_fill(value: float, rng: np.random.Gen
     np.testing.assert_array_equal(found, ~inside)
 
 
+def test_specks_in_fill_are_no_image(rng: np.random.Generator) -> None:
+    """Air of one value but for a few pixels, as clipping leaves it."""
+    inside = disc(50)
+    image = np.where(inside, 40 + 25 * rng.standard_normal((N, N)), -1024.0).astype(np.float32)
+    specks = ~disc(58) & (rng.random((N, N)) < 0.003)
+    image[specks] = -1010.0
+    found = border_fill(image)
+    assert found is not None
+    assert specks.sum() > 20
+    assert found[~disc(52)].mean() > 0.98
+
+
 def test_a_hole_that_does_not_reach_the_frame_is_image(rng: np.random.Generator) -> None:
     """Saturated metal, or a digital phantom in noise."""
     image = (40 + 25 * rng.standard_normal((N, N))).astype(np.float32)
@@ -39,6 +51,10 @@ def test_noise_is_no_fill(rng: np.random.Generator) -> None:
     half_clipped = np.maximum(np.rint(air), -1000).astype(np.float32)
     assert 0.4 < (half_clipped == -1000).mean() < 0.6
     assert border_fill(half_clipped) is None
+    mostly = np.maximum(np.rint(air), -985).astype(np.float32)
+    found = border_fill(mostly)
+    assert 0.7 < (mostly == -985).mean() < 0.76
+    assert found is None or found.mean() < 0.1  # connected by chance from 0.59 on
     dark = np.rint(np.hypot(*(0.8 * rng.standard_normal((2, N, N))))).astype(np.float32)
     assert np.unique(dark).size < 6
     assert border_fill(dark) is None
