@@ -12,7 +12,7 @@ from medidiff.batch.planning import Plan
 from medidiff.batch.pool import Pool
 from medidiff.batch.skips import DAMAGED, NO_IMAGE, skip_groups
 from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError
-from medidiff.io import Derivation, SeriesItem
+from medidiff.io import Derivation, Reason, SeriesItem
 from medidiff.report import Images, Names, Study, head, identity, pseudonym
 
 Status = Literal["denoised", "skipped", "refused", "failed", "cancelled"]
@@ -185,7 +185,8 @@ class Account:
                 {
                     "code": reason.name,
                     "reason": reason.value,
-                    "detail": detail,
+                    # That of a duplicate names the other file or its folder.
+                    "detail": "" if reason is Reason.DUPLICATE and not names.identify else detail,
                     "image": reason not in NO_IMAGE,
                     "files": len(paths),
                     "paths": [names.path(p) for p in paths],

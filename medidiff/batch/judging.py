@@ -45,6 +45,7 @@ class Measures:
         reference_sd: noise SD of the reference, for the uncertainty.
         modality: ``"auto"``, ``"ct"`` or ``"mr"``.
         scan: the noisy scan that the others were made from; None if unknown.
+        mask_name: what the mask is called in protocols, which reports have too; None for its file name.
     """
 
     window: str | None = None
@@ -55,6 +56,7 @@ class Measures:
     reference_sd: float = 0.0
     modality: str = "auto"
     scan: Path | None = None
+    mask_name: str | None = None
 
     def taken(self, volume: Volume) -> Volume:
         """The volume as the modality that was asked for."""
@@ -67,9 +69,9 @@ class Measures:
         found = body(volume) if self.body else None
         if self.mask is None:
             return found
-        image = read_one(self.mask, "The mask")
+        image = read_one(self.mask, "The mask", label_maps=True)
         _same_grid(volume, image, self.mask)
-        marked = region_of(image, self.mask.name)
+        marked = region_of(image, self.mask_name or self.mask.name)
         return marked if found is None else found & marked
 
     def stated(self, volume: Volume) -> FloatArray | None:

@@ -10,19 +10,20 @@ from medidiff.io import SeriesItem, discover, read
 from medidiff.volume import Volume
 
 
-def find_one(path: Path, what: str) -> SeriesItem:
+def find_one(path: Path, what: str, *, label_maps: bool = False) -> SeriesItem:
     """The only series under a path.
 
     Args:
         path: file or folder.
         what: what it is, for messages.
+        label_maps: label maps and masks count too.
 
     Raises:
         NoImageError: no image.
         RefusedError: no image that can be processed.
         UsageError: more than one series.
     """
-    found = discover([path])
+    found = discover([path], label_maps=label_maps)
     if not found.items:
         raise nothing_found([path], found.skipped)
     if len(found.items) > 1:
@@ -34,6 +35,6 @@ def find_one(path: Path, what: str) -> SeriesItem:
     return found.items[0]
 
 
-def read_one(path: Path, what: str) -> Volume:
+def read_one(path: Path, what: str, *, label_maps: bool = False) -> Volume:
     """Reads the only series under a path; see `find_one`."""
-    return read(find_one(path, what))
+    return read(find_one(path, what, label_maps=label_maps))

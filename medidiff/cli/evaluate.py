@@ -106,10 +106,16 @@ def command(
     """
     from medidiff import report
     from medidiff.batch.judging import Measures
-    from medidiff.cli.evaluation_page import EvaluationPage
+    from medidiff.cli.evaluation_page import EvaluationPage, shown_names
     from medidiff.cli.report import make_cohort
     from medidiff.errors import UsageError
 
+    if slices and report_dir is None:
+        raise UsageError(
+            "--slices chooses slices that the page of --report shows",
+            received=f"--slices {','.join(map(str, slices))} without --report",
+            hint="Add --report DIR, or leave --slices out: figures are those of all slices.",
+        )
     if cohort is not None:
         return make_cohort([cohort], cohort, identify=identify, quiet=quiet)
     if (reference is None and scan is None) or not tests:
@@ -123,11 +129,16 @@ def command(
         report.check(json_file)
     if report_dir is not None:
         report.check(report_dir / report.JSON)
-    measures = Measures(scan=scan, **options)
+    mask = options["mask"]
+    named = [path for path in (reference, scan, mask, options["uncertainty"]) if path is not None]
+    names = report.Names([*named, *(p for _, p in tests)], report_dir or Path(), identify=identify)
+    mask_name = None if mask is None or identify else names.path(mask)
+    measures = Measures(scan=scan, mask_name=mask_name, **options)
     content: dict[str, Any] = {"tool": "medidiff"}
     if reference is not None:
-        names = report.Names([reference, *(p for _, p in tests)], report_dir or Path(), identify=identify)
-        page = None if report_dir is None else EvaluationPage(report_dir, names, slices)
+        page = None
+        if report_dir is not None:
+            page = EvaluationPage(report_dir, names, slices, tests, shown_names(tests))
         content |= _against(reference, tests, measures, page, silent=to_stdout)
         if page is not None:
             page.write(quiet=quiet)
@@ -149,12 +160,14 @@ def _against(
 
     from medidiff.batch.judging import arms_of, judge
     from medidiff.batch.pairing import pairs_of
+    from medidiff.cli.evaluation_page import shown_names
     from medidiff.cli.evaluation_table import print_cohort, print_table
     from medidiff.errors import UsageError
     from medidiff.evaluation import cohort
 
-    names, paths = _names(tests), [path for _, path in tests]
-    pairs = pairs_of(reference, paths)
+    names, paths = shown_names(tests), [path for _, path in tests]
+    pairing = pairs_of(reference, paths)
+    pairs = pairing.pairs
     if len(pairs) > 1 and any((measures.mask, measures.uncertainty, measures.scan)):
         raise UsageError(
             "--scan, --mask and --uncertainty go with one reference scan",
@@ -163,21 +176,27 @@ def _against(
     cases = []
     for pair in pairs:
         judged = judge(pair, names, measures)
-        if page is not None:
+        if page is not None and judged.arms:
             page.add(judged)
         if len(pairs) == 1:
             if not silent:
                 print_table(reference, judged.arms, judged.removed)
             return _single(reference, paths, judged)
         cases.append(judged.without_pixels())
+    left_over = {
+        name: [item.label for item in items]
+        for name, items in zip(names, pairing.left_over, strict=True)
+        if items
+    }
     found = cohort(arms_of(cases, names), np.random.default_rng(SEED))
     if not silent:
-        print_cohort(reference, found, cases)
+        print_cohort(reference, found, cases, left_over)
     return {
         "reference": str(reference),
         "protocol": found.protocol_text,
         "tests": [{"path": str(path), "name": name} for name, path in zip(names, paths, strict=True)],
         "scans": [case.as_dict() for case in cases],
+        "without_reference": left_over,
         "cohort": found.as_dict(),
     }
 
@@ -203,9 +222,10 @@ def _single(reference: Path, paths: Sequence[Path], judged: Judged) -> dict[str,
 def _alone(scan: Path, tests: Tests, measures: Measures, *, silent: bool) -> dict[str, Any]:
     """What changed from the scan to each test: onto the terminal, and as plain values."""
     from medidiff.batch.judging import judge_alone
+    from medidiff.cli.evaluation_page import shown_names
     from medidiff.cli.evaluation_table import print_changes
 
-    names, paths = _names(tests), [path for _, path in tests]
+    names, paths = shown_names(tests), [path for _, path in tests]
     found = list(zip(names, judge_alone(scan, paths, measures), strict=True))
     if not silent:
         print_changes(scan, found)
@@ -216,11 +236,3 @@ def _alone(scan: Path, tests: Tests, measures: Measures, *, silent: bool) -> dic
             for path, (name, changes) in zip(paths, found, strict=True)
         ],
     }
-
-
-def _names(tests: Tests) -> list[str]:
-    """What the scans are called: the names given, or names of files that tell them apart."""
-    names = [name or path.name or str(path) for name, path in tests]
-    if len(set(names)) == len(names):
-        return names
-    return [name or str(path) for name, path in tests]

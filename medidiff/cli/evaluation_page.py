@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,20 +25,32 @@ class EvaluationPage:
         folder: where it is written.
         names: what files are called in it.
         slices: those that the user asked for, counted from 1.
+        tests: what the user called each test, if anything, and where it lies.
+        shown: what each test is called on the terminal.
     """
 
-    def __init__(self, folder: Path, names: Names, slices: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Names,
+        slices: tuple[int, ...],
+        tests: Sequence[tuple[str | None, Path]],
+        shown: Sequence[str],
+    ) -> None:
         self.folder, self.names, self.slices = folder, names, slices
+        self.arms = dict(zip(shown, shown if names.identify else arm_names(tests, names), strict=True))
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
         self.series: list[dict[str, Any]] = []
         self.images: Any = {}
+        self.remarks: list[str] = []
 
     def add(self, judged: Judged) -> None:
         """One reference and what was compared with it."""
         from medidiff import report
 
         item = judged.pair.reference
-        study = report.against(len(self.series) + 1, judged.truth, judged.arms, self.slices)
+        arms = [replace(arm, name=self.arms[arm.name]) for arm in judged.arms]
+        study = report.against(len(self.series) + 1, judged.truth, arms, self.slices)
         series = {
             "label": item.label,
             "input": self.names.path(item.path),
@@ -48,6 +62,7 @@ class EvaluationPage:
         tested = [test for test in judged.pair.tests if test is not None]
         for test, arm in zip(tested, series["arms"], strict=True):
             arm["input"] = self.names.path(test.path)
+        self.remarks += [f"{item.label}: {note}" for note in study.content["notes"]]
         self.series.append(series)
         self.images |= study.images
 
@@ -60,4 +75,44 @@ class EvaluationPage:
         whole = {**head, "models": [], "engines": [], "series": self.series, "skipped_files": []}
         made = report.write(self.folder, whole, self.images, overwrite=False, page=True)
         if not quiet:
+            for remark in self.remarks:
+                click.echo(f"medidiff: note: {remark}", err=True)
             click.echo(f"medidiff: report: {made[-1]}", err=True)
+
+
+def arm_names(tests: Sequence[tuple[str | None, Path]], names: Names) -> list[str]:
+    """What the tests are called in a report: as the user did, else as the report calls their paths.
+
+    Args:
+        tests: name, if any, and path.
+        names: what paths are called.
+    """
+    from medidiff.report import hashed
+
+    found = [name or names.path(path) for name, path in tests]
+    return [
+        called if name or found.count(called) == 1 else f"{called} {hashed(str(path.absolute()))}"
+        for called, (name, path) in zip(found, tests, strict=True)
+    ]
+
+
+def shown_names(tests: Sequence[tuple[str | None, Path]]) -> list[str]:
+    """What the scans are called: the names given, or names of files that tell them apart.
+
+    Raises:
+        UsageError: two tests would have one name.
+    """
+    from medidiff.errors import UsageError
+
+    names = [name or path.name or str(path) for name, path in tests]
+    if len(set(names)) < len(names):
+        names = [name or str(path) for name, path in tests]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise UsageError(
+            "Two tests have one name",
+            received=", ".join(f"{name}={path}" for name, (_, path) in zip(names, tests, strict=True)
+                               if name in twice),
+            hint="Give each --test a name of its own, as in --test noisy=a/ --test denoised=b/.",
+        )  # fmt: skip
+    return names

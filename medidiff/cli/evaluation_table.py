@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from medidiff.cli.columns import Column, print_columns
 
+if TYPE_CHECKING:
     from medidiff.batch.judging import Scored
-    from medidiff.evaluation import Cohort, Flag, Interval, NoReference, RemovedNoise
+    from medidiff.evaluation import Cohort, Comparison, Flag, Interval, NoReference, RemovedNoise
     from medidiff.report import ArmFigures
 
 DRIFT_PIXELS = 500
@@ -31,20 +30,19 @@ def print_table(reference: Path, arms: Sequence[ArmFigures], removed: Sequence[R
         arms: the scans with their figures.
         removed: how much of the noise each of them has lost; empty where that is not known.
     """
-    from rich.text import Text
-
     first = arms[0].comparison
-    table = _table("test")
-    for score in first.scores:
-        table.add_column(f"{score.metric} {score.unit}".rstrip(), justify="right", no_wrap=True)
     bins = first.bias or ()
-    for b in bins:
-        table.add_column(f"bias {b.name}", justify="right")
-    for arm in arms:
-        cells = [format(s.mean, FORMATS[s.metric]) for s in arm.comparison.scores]
-        cells += ["-" if b.bias is None else f"{b.bias:+.2f}" for b in arm.comparison.bias or ()]
-        table.add_row(Text(arm.name), *cells)
-    _console().print(table)
+    scores = [
+        Column(
+            f"{score.metric} {score.unit}".rstrip(),
+            tuple(format(arm.comparison.scores[k].mean, FORMATS[score.metric]) for arm in arms),
+        )
+        for k, score in enumerate(first.scores)
+    ]
+    drifts = [
+        Column(f"bias {b.name}", tuple(_bias(arm.comparison, k) for arm in arms)) for k, b in enumerate(bins)
+    ]
+    print_columns("test", [arm.name for arm in arms], [scores, drifts])
     click.echo(f"Reference: {reference}")
     click.echo(f"Protocol: {first.protocol}.")
     for note in dict.fromkeys(s.note for arm in arms for s in arm.comparison.scores if s.note):
@@ -65,29 +63,34 @@ def print_table(reference: Path, arms: Sequence[ArmFigures], removed: Sequence[R
             )
 
 
-def print_cohort(reference: Path, found: Cohort, scans: Sequence[Scored]) -> None:
+def print_cohort(
+    reference: Path, found: Cohort, scans: Sequence[Scored], left_over: Mapping[str, Sequence[str]]
+) -> None:
     """Means over patients with their intervals, differences between tests, and which scans are missing.
 
     Args:
         reference: where the references lie.
         found: the figures.
         scans: scan by scan.
+        left_over: by test, its scans that belong to no reference.
     """
-    from rich.text import Text
-
     metrics = list(FORMATS)
     units = {s.metric: s.unit for s in found.summaries}
-    table = _table("mean over patients [95 % interval]", *(f"{m} {units[m]}".rstrip() for m in metrics))
+    names, rows = [], []
     for arm in found.arms:
         mine = {s.metric: s.per_patient for s in found.summaries if s.arm == arm.name}
-        table.add_row(Text(arm.name), *(_interval(mine[m], FORMATS[m]) for m in metrics))
+        names.append(arm.name)
+        rows.append([_interval(mine[m], FORMATS[m]) for m in metrics])
     for first, second in dict.fromkeys((d.first, d.second) for d in found.differences):
         pair = {d.metric: d for d in found.differences if (d.first, d.second) == (first, second)}
-        cells = (_interval(pair[m].per_patient, f"+{FORMATS[m]}") for m in metrics)
-        table.add_row(Text(f"{first} - {second}"), *cells)
-    _console().print(table)
-    patients = len({s.patient for s in scans})
-    click.echo(f"Reference: {reference}, {len(scans)} scans of {patients} patients.")
+        names.append(f"{first} - {second}")
+        rows.append([_interval(pair[m].per_patient, f"+{FORMATS[m]}") for m in metrics])
+    titles = [f"{m} {units[m]}".rstrip() for m in metrics]
+    columns = [Column(title, cells) for title, cells in zip(titles, zip(*rows, strict=True), strict=True)]
+    print_columns("mean over patients [95 % interval]", names, [columns])
+    compared = [s for s in scans if s.comparisons]
+    patients = len({s.patient for s in compared})
+    click.echo(f"Reference: {reference}, {_count(len(compared), 'scan')} of {_count(patients, 'patient')}.")
     click.echo(f"Protocol: {found.protocol_text}, then over the slices of a patient, then over patients.")
     texts = dict.fromkeys(s.per_patient.text for s in found.summaries)
     click.echo(f"Interval: {'; '.join(texts)}. Differences: slice by slice, on the scans that both have.")
@@ -95,6 +98,8 @@ def print_cohort(reference: Path, found: Cohort, scans: Sequence[Scored]) -> Non
         missing = [s.label for s in scans if arm.name not in s.comparisons]
         if missing:
             click.echo(f"Note: {arm.name} has no scan for {', '.join(missing)}.")
+    for name, labels in left_over.items():
+        click.echo(f"Note: {name} has scans that belong to no reference: {', '.join(labels)}.")
 
 
 def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
@@ -104,27 +109,28 @@ def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
         scan: where the scan lies.
         found: name and measures of each result.
     """
-    from rich.text import Text
-
     unit = found[0][1].unit
-    table = _table(
-        "test", f"noise before {unit}", f"after {unit}", "left", "NPS shift", f"drift {unit}",
-        "structure removed", "flagged slices",
+    titles = (
+        f"noise before {unit}", f"after {unit}", "left", "NPS shift", f"drift {unit}", "structure removed",
+        "flagged slices",
     )  # fmt: skip
-    for name, m in found:
+    rows = []
+    for _, m in found:
         drift = [d.mean for d in m.drift if d.mean is not None and d.pixels >= DRIFT_PIXELS]
         residual = m.residual
-        table.add_row(
-            Text(name),
-            _value(m.before.sigma, ".3g"),
-            _value(m.after.sigma, ".3g"),
-            _value(m.noise_left, ".0%"),
-            _value(m.nps_shift, "+.0%"),
-            _value(max(drift, key=abs) if drift else None, "+.2f"),
-            "-" if residual is None else f"{len(residual.flagged)} of {residual.tested} patches",
-            str(len(m.flagged_slices)),
+        rows.append(
+            (
+                _value(m.before.sigma, ".3g"),
+                _value(m.after.sigma, ".3g"),
+                _value(m.noise_left, ".0%"),
+                _value(m.nps_shift, "+.0%"),
+                _value(max(drift, key=abs) if drift else None, "+.2f"),
+                "-" if residual is None else f"{len(residual.flagged)} of {residual.tested} patches",
+                str(len(m.flagged_slices)),
+            )
         )
-    _console().print(table)
+    columns = [Column(title, cells) for title, cells in zip(titles, zip(*rows, strict=True), strict=True)]
+    print_columns("test", [name for name, _ in found], [columns])
     click.echo(f"Scan: {scan}")
     for name, m in found:
         head = f"{name}: " if len(found) > 1 else ""
@@ -152,23 +158,13 @@ def _flag_lines(flags: Sequence[Flag]) -> list[str]:
     return lines
 
 
-def _table(first: str, *others: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, overflow="fold")
-    for title in others:
-        table.add_column(title, justify="right")
-    return table
+def _bias(comparison: Comparison, k: int) -> str:
+    """The bias of one bin."""
+    return _value((comparison.bias or ())[k].bias, "+.2f")
 
 
-def _console() -> Console:
-    """As wide as the terminal; wide enough for every table where there is none."""
-    from rich.console import Console
-
-    shared = Console()
-    return Console(width=shared.width if shared.is_terminal else 150)
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _value(value: float | None, spec: str) -> str:

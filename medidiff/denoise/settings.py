@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Settings:
     guidance: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.mode not in MODES:
             raise UsageError(f"The mode is one of {', '.join(MODES)}", received=self.mode)
         if self.tier not in TIERS:
@@ -97,6 +99,28 @@ class Settings:
                 hint="Use auto to estimate it.",
             )
 
+    def _check_types(self) -> None:
+        """Refuses what no comparison below could be made with."""
+        for name in ("steps", "samples", "seed", "coils", "tile"):
+            value = getattr(self, name)
+            if not (_is(value, Integral) or (value is None and name in ("steps", "samples"))):
+                raise UsageError(f"{name} must be a whole number", received=repr(value))
+        for name in ("strength", "guidance"):
+            value = getattr(self, name)
+            if not (_is(value, Real) or (value is None and name == "guidance")):
+                raise UsageError(f"{name} must be a number from 0 to 1", received=repr(value))
+        for name in ("mode", "tier"):
+            if not isinstance(getattr(self, name), str):
+                raise UsageError(f"{name} must be a word", received=repr(getattr(self, name)))
+        sigma = self.sigma
+        known = sigma.dtype.kind in "iuf" if isinstance(sigma, np.ndarray) else _is(sigma, Real)
+        if sigma is not None and not known:
+            raise UsageError(
+                "sigma must be a positive number, or an array with the noise SD of every voxel",
+                received=repr(sigma),
+                hint="None estimates it.",
+            )
+
     @property
     def evaluations(self) -> int:
         """Network evaluations per slice and draw."""
@@ -118,3 +142,8 @@ class Settings:
         if self.mode != "sample":
             return 1
         return self.samples or (8 if self.uncertainty else 1)
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a value is a number of a kind; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))

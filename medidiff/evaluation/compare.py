@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medidiff.errors import GeometryError, PixelError
 from medidiff.evaluation.bias import BinBias, hu_bias
@@ -110,15 +111,37 @@ def check_same_grid(reference: Volume, test: Volume) -> None:
             "Reference and test have different shapes (slices, rows, columns)",
             received=f"{reference.array.shape} and {test.array.shape}",
         )
-    z, y, x = reference.array.shape
-    corners = np.array([(*c, 1) for c in product((0, x - 1), (0, y - 1), (0, z - 1))], float).T
-    apart = float(np.linalg.norm(((reference.affine - test.affine) @ corners)[:3], axis=0).max())
+    apart = _apart(reference.array.shape, reference.affine, test.affine)
     if not apart <= POSITION_TOLERANCE * min(reference.spacing):
         raise GeometryError(
             "Reference and test do not lie at the same place",
             received=f"corners up to {apart:.3g} mm apart",
             hint="Resample one onto the other's grid, or check that both come from the same series.",
         )
+
+
+def on_same_grid(
+    shape: tuple[int, ...],
+    reference: NDArray[np.float64],
+    test: NDArray[np.float64],
+    spacing: tuple[float, float, float],
+) -> bool:
+    """Whether grids of one shape ``(z, y, x)`` lie at the same place, as `check_same_grid` takes it.
+
+    Args:
+        shape: of both.
+        reference: affine of one.
+        test: affine of the other.
+        spacing: of the reference.
+    """
+    return _apart(shape, reference, test) <= POSITION_TOLERANCE * min(spacing)
+
+
+def _apart(shape: tuple[int, ...], reference: NDArray[np.float64], test: NDArray[np.float64]) -> float:
+    """The largest distance of a corner from the other grid's, in mm."""
+    z, y, x = shape
+    corners = np.array([(*c, 1) for c in product((0, x - 1), (0, y - 1), (0, z - 1))], float).T
+    return float(np.linalg.norm(((reference - test) @ corners)[:3], axis=0).max())
 
 
 def _valid(reference: Volume, test: Volume, protocol: Protocol, region: Region | None) -> BoolArray:

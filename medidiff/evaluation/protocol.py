@@ -65,7 +65,7 @@ class Protocol:
         rmse_clip: RMSE is computed on values clipped to this range; None: not clipped.
         exclude_padding: leave padding pixels of either volume out: of PSNR and RMSE, and of the pixels over
             which the SSIM map is averaged (inside the map's windows padding counts as the window's low end in
-            both images).
+            both images). VIF leaves out every window that sees any of them.
         bias_smoothing_px: the reference is low-passed by a Gaussian of this SD before its pixels are put into
             HU bins, for a noisy reference biases its own bins; 0 for a noise-free truth.
         region: which pixels count, for people; "" where all do (see `medidiff.evaluation.region`).
@@ -182,7 +182,7 @@ class Protocol:
         clip = "unclipped" if self.rmse_clip is None else "clipped to [{:g}, {:g}]".format(*self.rmse_clip)
         vif = "255 at the data range" if self.rmse_clip is None else "the values of RMSE"
         mask = "padding excluded" if self.exclude_padding else "padding included"
-        region = f", {self.region} only" if self.region else ""
+        region = f", {self.region} only (VIF: windows wholly in it)" if self.region else ""
         return (
             f"{shown}, data range {given if self.window is None else '1'}, "
             f"SSIM {SSIM_WINDOW}x{SSIM_WINDOW} uniform, HaarPSI as shown (0 to 255), RMSE {clip}, "

@@ -27,8 +27,10 @@ def vif(reference: FloatArray, test: FloatArray, protocol: Protocol, valid: Bool
     with g = cov / s_r^2, s_v^2 = s_t^2 - g cov, s_n^2 = 2; Gaussian windows of 17, 9, 5 and 3 pixels (SD a
     fifth of that), only where they fit, as in the authors' code. The unit of the values matters (s_n^2).
 
-    With `valid` the sums run over the windows whose centre is valid; pixels that are not valid count as the
-    low end in both images. A slice whose reference is flat has no VIF (NaN).
+    With `valid` the sums run over the windows that see nothing but valid pixels, on every scale, so that the
+    outline of the region is no structure: a rectangle has the VIF of the same images cut to it, up to the
+    phase of the coarser scales. A slice whose reference is flat has no VIF (NaN), nor has one whose region
+    holds no window of some scale.
 
     VIF is not symmetric. ldct-benchmark's `compute_metric` passes the target as torchmetrics' `preds` and the
     prediction as its `target`, so that its published VIF takes the denoised image for the reference: those
@@ -42,29 +44,40 @@ def vif(reference: FloatArray, test: FloatArray, protocol: Protocol, valid: Bool
     """
     resolved = protocol.resolved(reference, valid)
     small = min(reference.shape[1:]) < MIN_SIDE
+    held = False
 
     def one(a: Floats, b: Floats, inside: BoolArray) -> float:
         if small:
             return float("nan")
-        if not inside.all():
-            a, b = np.where(inside, a, 0.0), np.where(inside, b, 0.0)
-        return _fidelity(a, b, inside)
+        nonlocal held
+        found, complete = _fidelity(a, b, inside)
+        held = held or complete
+        return found
 
+    values = per_slice(reference, test, valid, resolved.prepare_vif, one)
     note = f"slices smaller than {MIN_SIDE} x {MIN_SIDE} pixels have no VIF" if small else ""
-    return Score("VIF", "", per_slice(reference, test, valid, resolved.prepare_vif, one), resolved, note)
+    if not (small or held):
+        note = f"no slice has VIF: what counts holds no square of {MIN_SIDE} x {MIN_SIDE} pixels"
+    return Score("VIF", "", values, resolved, note)
 
 
-def _fidelity(reference: Floats, test: Floats, inside: BoolArray) -> float:
+def _fidelity(reference: Floats, test: Floats, inside: BoolArray) -> tuple[float, bool]:
+    """The VIF of a slice, and whether every scale has a window inside."""
     # Only variances and covariances enter; small numbers keep them free of rounding.
-    level = reference.mean()
+    everything = bool(inside.all())
+    level = (reference if everything else reference[inside]).mean()
     reference, test = reference - level, test - level
+    if not everything:  # what is there enters no window that counts, but must be a number
+        reference, test = np.where(inside, reference, 0.0), np.where(inside, test, 0.0)
+    complete = True
     kept = total = 0.0
     for scale in range(SCALES):
         size = 2 ** (SCALES - scale) + 1
         if scale:
             reference, test = (_smooth(image, size)[::2, ::2] for image in (reference, test))
-            inside = _centres(inside, size)[::2, ::2]
-        there = _centres(inside, size)
+            inside = _whole(inside, size)[::2, ::2]
+        there = _whole(inside, size)
+        complete = complete and bool(there.any())
         mean_r, mean_t = _smooth(reference, size), _smooth(test, size)
         var_r = np.maximum(_smooth(reference * reference, size) - mean_r * mean_r, 0.0)[there]
         var_t = np.maximum(_smooth(test * test, size) - mean_t * mean_t, 0.0)[there]
@@ -75,7 +88,7 @@ def _fidelity(reference: Floats, test: Floats, inside: BoolArray) -> float:
         rest = np.maximum(var_t - gain * cov, TINY)
         kept += float(np.log10(1.0 + gain * gain * var_r / (rest + OBSERVER_VARIANCE)).sum())
         total += float(np.log10(1.0 + var_r / OBSERVER_VARIANCE).sum())
-    return kept / total if total > 0.0 else float("nan")
+    return kept / total if total > 0.0 and complete else float("nan"), complete
 
 
 def _smooth(image: Floats, size: int) -> Floats:
@@ -89,7 +102,9 @@ def _smooth(image: Floats, size: int) -> Floats:
     return np.asarray(correlate1d(rows, weight, 1)[:, half:-half])
 
 
-def _centres(inside: BoolArray, size: int) -> BoolArray:
-    """Of each window that fits, whether its centre is inside."""
+def _whole(inside: BoolArray, size: int) -> BoolArray:
+    """Of each window that fits, whether all of it is inside."""
+    from scipy.ndimage import minimum_filter
+
     half = size // 2
-    return inside[half:-half, half:-half]
+    return np.asarray(minimum_filter(inside, size))[half:-half, half:-half]

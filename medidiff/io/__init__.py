@@ -28,19 +28,25 @@ __all__ = [
 ]  # fmt: skip
 
 
-def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Discovery:
+def discover(
+    paths: Sequence[Path],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    label_maps: bool = False,
+) -> Discovery:
     """Finds what can be denoised under files and folders; reads headers only.
 
     Args:
         paths: files or folders, searched to any depth; names and extensions do not matter.
         progress: called with (files done, files in all).
+        label_maps: takes label maps and masks for images too.
 
     Returns:
         items and skipped files; every file is in exactly one of them.
     """
     from .discovery import discover as run
 
-    return run(paths, progress)
+    return run(paths, progress, label_maps=label_maps)
 
 
 def read(item: SeriesItem) -> Volume:

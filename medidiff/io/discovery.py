@@ -31,7 +31,12 @@ SIDECARS = (".json", ".bval", ".bvec", ".tsv")
 NAMESAKE = "another patient or study has a series of the same UID (0020,000E); both stay apart"
 
 
-def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Discovery:
+def discover(
+    paths: Sequence[Path],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    label_maps: bool = False,
+) -> Discovery:
     """Sorts every file under `paths` into items and skips; see `medidiff.io.discover`."""
     skipped: list[Skipped] = []
     files: list[tuple[Path, Path | None]] = []
@@ -49,7 +54,7 @@ def discover(paths: Sequence[Path], progress: Callable[[int, int], None] | None 
     headers: list[SliceHeader] = []
     items: list[SeriesItem] = []
     for done, (path, root) in enumerate(files, start=1):
-        found = _look(path, root)
+        found = _look(path, root, label_maps)
         if isinstance(found, list):
             headers.extend(found)
         elif isinstance(found, SeriesItem):
@@ -82,7 +87,7 @@ def _with_missing(skipped: list[Skipped], files: Sequence[Path]) -> list[Skipped
     return list(out.values())
 
 
-def _look(path: Path, root: Path | None) -> list[SliceHeader] | SeriesItem | Skipped:
+def _look(path: Path, root: Path | None, label_maps: bool) -> list[SliceHeader] | SeriesItem | Skipped:
     """What one file is; DICOM slices are grouped later."""
     try:
         kind = sniff(path)
@@ -95,7 +100,7 @@ def _look(path: Path, root: Path | None) -> list[SliceHeader] | SeriesItem | Ski
             from .itk_header import inspect
         else:
             return _skip(path, _other(path, kind))
-        found = inspect(path, root)
+        found = inspect(path, root, label_maps=label_maps)
     except OSError as error:
         return _skip(path, cause(error))
     return found if isinstance(found, SeriesItem) else _skip(path, found)

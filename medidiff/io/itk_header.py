@@ -64,12 +64,15 @@ class ItkSource:
     voxels: Path
 
 
-def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, str]:
+def inspect(
+    path: Path, root: Path | None = None, *, label_maps: bool = False
+) -> SeriesItem | tuple[Reason, str]:
     """Reads the header of an NRRD or MetaImage file.
 
     Args:
         path: file whose content is NRRD or MetaImage.
         root: input folder that it was found under; its sub-folders are kept in the output.
+        label_maps: takes a label map or mask for an image too.
 
     Returns:
         the item, or why it is none.
@@ -95,7 +98,7 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         except RuntimeError:
             return Reason.DAMAGED_HEADER, ""
         dimension = reader.GetDimension()
-        if reason := _wrong_kind(path, reader):
+        if reason := _wrong_kind(path, reader, label_maps):
             return reason
         if missing := _bad_size(path, voxels, fields, reader):
             return missing
@@ -188,7 +191,7 @@ def _voxel_file(path: Path, fields: dict[str, str]) -> Path | tuple[Reason, str]
     return voxels if voxels.is_file() else (Reason.NO_VOXEL_FILE, parts.name)
 
 
-def _wrong_kind(path: Path, reader: Any) -> tuple[Reason, str] | None:
+def _wrong_kind(path: Path, reader: Any, label_maps: bool) -> tuple[Reason, str] | None:
     import SimpleITK
 
     name = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
@@ -199,7 +202,8 @@ def _wrong_kind(path: Path, reader: Any) -> tuple[Reason, str] | None:
         return Reason.LABEL_MAP, name
     if components != 1 or "vector" in name or dimension not in (2, 3):
         return Reason.UNSUPPORTED_LAYOUT, f"{dimension} dimensions, {components} components"
-    if grid.LABEL_NAME.search(image_stem(path).lower()) or path.name.lower().endswith(".seg.nrrd"):
+    named = grid.LABEL_NAME.search(image_stem(path).lower()) or path.name.lower().endswith(".seg.nrrd")
+    if named and not label_maps:
         return Reason.LABEL_MAP, ""
     return None
 

@@ -70,12 +70,15 @@ class NiftiSource:
     root: Path | None
 
 
-def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, str]:
+def inspect(
+    path: Path, root: Path | None = None, *, label_maps: bool = False
+) -> SeriesItem | tuple[Reason, str]:
     """Reads the header of a NIfTI file.
 
     Args:
         path: file whose content is NIfTI: a single file, or the header of a pair.
         root: input folder that it was found under; its sub-folders are kept in the output.
+        label_maps: takes a label map or mask for an image too.
 
     Returns:
         the item, or why it is none.
@@ -107,7 +110,7 @@ def inspect(path: Path, root: Path | None = None) -> SeriesItem | tuple[Reason, 
         return Reason.NO_VOXEL_FILE, f"{image_stem(path)}.img"
     if offset < (header.sizeof_hdr if header.is_single else 0):
         return Reason.DAMAGED_HEADER, f"vox_offset {offset}"
-    if reason := _refusal(path, header, shape, dtype):
+    if reason := _refusal(path, header, shape, dtype, label_maps):
         return reason
     if not np.isfinite(affine).all() or not volume > 1e-12 * scale**3:
         return Reason.NO_SPACING, "the affine is singular"
@@ -156,7 +159,7 @@ def _image_of(path: Path) -> Path | None:
 
 
 def _refusal(
-    path: Path, header: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+    path: Path, header: Any, shape: tuple[int, ...], dtype: np.dtype[Any], label_maps: bool
 ) -> tuple[Reason, str] | None:
     if dtype.kind == "c":
         return Reason.COMPLEX_PIXELS, str(dtype)
@@ -167,7 +170,7 @@ def _refusal(
     intent = int(header["intent_code"])
     if intent in NO_SCALAR or any(extension.get_code() == 32 for extension in header.extensions):
         return Reason.UNSUPPORTED_LAYOUT, f"intent {intent}" if intent in NO_SCALAR else "CIFTI-2"
-    if intent == LABEL_INTENT or grid.LABEL_NAME.search(image_stem(path).lower()):
+    if not label_maps and (intent == LABEL_INTENT or grid.LABEL_NAME.search(image_stem(path).lower())):
         return Reason.LABEL_MAP, ""
     return None
 

@@ -40,7 +40,8 @@ class Names:
     def __init__(self, inputs: Iterable[Path], out_dir: Path, *, identify: bool = False) -> None:
         self.identify = identify
         self._out = _forms([out_dir])
-        self._roots = [root for root in (*self._out, *_forms(inputs)) if os.sep in root]
+        named = (*self._out, *_forms(inputs))
+        self._roots = [(root, _where(root)) for root in named]
 
     def path(self, path: str | os.PathLike[str]) -> str:
         """A path as the report has it."""
@@ -61,12 +62,23 @@ class Names:
         return hashed(text) + (suffix.group() if suffix else "")
 
     def word(self, word: str) -> str:
-        """A word of a command line, where it is a path or an option with one."""
-        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        is_path = not value.startswith("-") and (
-            os.sep in value or os.path.exists(value) or value in self._out
-        )
-        return f"{option}{equals}{self.path(value) if is_path and value else value}"
+        """A word of a command line, where it is a path or holds one.
+
+        That is ``PATH``, ``--option=PATH`` or ``-oPATH``, each of them also with ``NAME=PATH`` instead.
+        """
+        if word.startswith("--"):
+            option, equals, value = word.partition("=")
+            head = option + equals
+        else:
+            head, value = (word[:2], word[2:]) if word.startswith("-") else ("", word)
+        name, equals, path = value.partition("=")
+        if equals and os.sep not in name and not os.path.exists(value):
+            head, value = f"{head}{name}=", path
+        return head + (self.path(value) if value and self._is_path(value) else value)
+
+    def _is_path(self, value: str) -> bool:
+        looks_so = os.sep in value or bool(OWN_NAME.search(value) or SUFFIX.search(value))
+        return looks_so or os.path.exists(value) or value in self._out
 
     def text(self, text: str, known: Iterable[os.PathLike[str]] = ()) -> str:
         """A sentence whose paths and UIDs are called as above.
@@ -77,11 +89,10 @@ class Names:
         """
         if self.identify:
             return text
-        if any(root in text for root in self._roots):
+        if any(root in text for root, _ in self._roots):
             for path in sorted({os.fspath(p) for p in known}, key=len, reverse=True):
                 text = text.replace(path, self.path(path))
-            for root in self._roots:
-                pattern = re.compile(re.escape(root) + REST_OF_PATH.pattern)
+            for _, pattern in self._roots:
                 text = pattern.sub(lambda found: self.path(found.group()), text)
         return UID.sub(lambda found: hashed(found.group()), text)
 
@@ -90,6 +101,19 @@ def hashed(text: str) -> str:
     """A short name for a path or UID: the same each time, and no way back."""
     name = os.path.abspath(text) if os.sep in text else text
     return sha256(name.encode(errors="surrogatepass")).hexdigest()[:DIGITS]
+
+
+def _where(root: str) -> re.Pattern[str]:
+    """Where a root, and what lies under it, stands in a sentence.
+
+    One without a separator may be a word like any other: it counts where messages have paths.
+    """
+    if os.sep in root:
+        return re.compile(re.escape(root) + REST_OF_PATH.pattern)
+    word = rf"(?<![\w/.-]){re.escape(root)}"
+    return re.compile(
+        rf"{word}(/[^\s:;,'\"]+)+|{word}(?=/?[:'\"]|$)|(?<=Received: ){re.escape(root)}(?![\w-])"
+    )
 
 
 def _forms(paths: Iterable[Path]) -> list[str]:

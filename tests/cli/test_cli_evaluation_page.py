@@ -12,6 +12,7 @@ from cli_scans import LARGE, ct_series, halved, patients, tree
 
 from medidiff.evaluation import compare
 from medidiff.io import discover, read
+from medidiff.report import hashed
 
 
 def test_evaluate_writes_a_report(run: Callable, tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_evaluate_writes_a_report(run: Callable, tmp_path: Path) -> None:
     assert "body" in ran.out
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     arms = report["series"][0]["arms"]
-    assert [a["name"] for a in arms] == ["noisy", "h"]
+    assert [a["name"] for a in arms] == ["noisy", hashed(str(half))]
     assert tree(tmp_path / "r") == ["report-images.npz", "report.csv", "report.html", "report.json"]
     plain = json.loads(run(*args, "--json", "-").out)
     volumes = [read(discover([p]).items[0]) for p in (clean, noisy)]
@@ -42,7 +43,7 @@ def test_evaluate_with_a_mask_and_an_uncertainty(run: Callable, tmp_path: Path) 
         tmp_path / "f.json", "--report", tmp_path / "r",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert "mask mask" in ran.out
+    assert f"mask {hashed(str(mask))}" in ran.out
     assert "the 90 % interval covers" in ran.out
     covered = json.loads((tmp_path / "f.json").read_text())["uncertainty"]["coverage_90"]
     assert covered == pytest.approx(0.9, abs=0.03)  # half the noise of 20 HU has the stated SD
@@ -57,3 +58,16 @@ def test_a_report_of_several_scans(run: Callable, tmp_path: Path) -> None:
     assert len(report["series"]) == 3
     assert len({s["patient"] for s in report["series"]}) == 3
     assert (tmp_path / "r" / "report.html").is_file()
+
+
+def test_slices_without_a_page_or_a_place_are_not_ignored(run: Callable, tmp_path: Path) -> None:
+    clean, noisy, _ = halved(tmp_path)
+    args = ("evaluate", "--reference", clean, "--test", noisy, "--slices", "2,99")
+    ran = run(*args)
+    assert ran.code == 2
+    assert "--slices 2,99 without --report" in ran.sentence
+    ran = run(*args, "--report", tmp_path / "r")
+    assert ran.code == 0, ran.err
+    assert "slices asked for that are not there: 99 (there are 3)" in ran.err
+    assert "not there" not in run(*args, "--report", tmp_path / "quiet", "-q").err
+    assert "not there" not in run(*args[:-1], "2", "--report", tmp_path / "r2").err

@@ -65,6 +65,35 @@ def test_command_words(names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]  # fmt: skip
 
 
+def test_command_words_that_hold_a_path(
+    names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("Doe", "q", "out"):
+        (tmp_path / folder).mkdir()
+    called = hashed("Doe")
+    for word, shown in {
+        "noisy=Doe": f"noisy={called}", "--test=noisy=Doe": f"--test=noisy={called}", "-oDoe": f"-o{called}",
+        "den=out/x": f"den={hashed('out/x')}", "--test=den=out/x": f"--test=den={hashed('out/x')}",
+        "DoeFigures.json": f"{hashed('DoeFigures.json')}.json", "-o/place/out": "-oOUT",
+        "--window=50,400": "--window=50,400",
+        "-q": "-q", "-1": "-1", "sample": "sample", "1.5": "1.5",
+    }.items():  # fmt: skip
+        assert names.word(word) == shown
+
+
+def test_relative_inputs_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = Names([Path("DoeJohn"), Path("scan")], Path("DoeOut"))
+    for text in (
+        "DoeJohn: no image", "DoeJohn/CT/IM1: no image", "it lies in DoeJohn/CT/x.dcm.", "Received: DoeJohn.",
+        "it lies in 'DoeJohn'", f"{tmp_path}/DoeJohn/a: no image", "DoeOut/x", "DoeJohn/: no image",
+    ):  # fmt: skip
+        assert "Doe" not in names.text(text)
+    assert names.text("the scan is noisy, as one scan of two") == "the scan is noisy, as one scan of two"
+    assert names.text("scan/x y: is noisy") == f"{hashed('scan/x')} y: is noisy"
+
+
 def test_identified_reports_say_everything() -> None:
     names = Names([ROOT], Path("/place/out"), identify=True)
     assert names.path(ROOT / "DOE.zip") == "/data/DOE_JOHN/DOE.zip"
