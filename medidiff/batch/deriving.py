@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medidiff.batch.single import read_one
 from medidiff.batch.skips import nothing_found
@@ -24,7 +25,8 @@ def derive(
     """Writes voxels as a derived series.
 
     The voxels are those of a viewer, which has kept them since they were computed; only the headers come
-    from the files. Where a value is NaN, the source's pixel stays.
+    from the files. A value that is no number is taken only where the source has no image either: its padding
+    stays.
 
     Args:
         values: NRRD, MetaImage or NIfTI file on the grid of the source, whichever way its axes run.
@@ -35,7 +37,7 @@ def derive(
 
     Raises:
         UsageError: the sources are more than one stack of slices.
-        RefusedError: the source is no DICOM series.
+        RefusedError: the source is no DICOM series, or a value is no number.
         GeometryError: the values lie on other voxels.
     """
     item = _source(sources)
@@ -44,9 +46,31 @@ def derive(
     array = aligned(found, volume)
     if found.padding is not None:
         lost = aligned(_mask(found), volume) > 0.5
+        _check_lost(lost, volume, values)
         array = np.where(lost, volume.array, array)
     with open_output(item, out_dir, options) as output:
         return output.add(volume.with_array(array), derivation)
+
+
+def read_list(path: Path) -> list[Path]:
+    """The paths in a text file, one a line.
+
+    Args:
+        path: UTF-8, with or without a byte order mark.
+
+    Raises:
+        UsageError: it is no UTF-8 text, or cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        byte = f"the byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise UsageError(
+            "The list of sources is no UTF-8 text", where=path, received=byte, hint="Save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise UsageError("The list of sources cannot be read", where=path, hint=f"({error})") from None
+    return [Path(line) for line in lines if line]
 
 
 def read_derivation(path: Path) -> Derivation:
@@ -79,6 +103,17 @@ def _source(paths: Sequence[Path]) -> SeriesItem:
     if item.kind != "dicom":
         raise RefusedError("is no DICOM series, whose headers the output needs", where=item.path)
     return item
+
+
+def _check_lost(lost: NDArray[np.bool_], source: Volume, values: Path) -> None:
+    """Refuses values that are no number where the source has image: DICOM pixels cannot hold them."""
+    outside = np.zeros(1, bool) if source.padding is None else source.padding
+    count = np.count_nonzero(lost & ~outside)
+    if count:
+        raise RefusedError(
+            f"{count} of the values are NaN or infinite where the source has image, and DICOM pixels hold "
+            "numbers only", where=values, hint="Give every voxel a value, such as that of the source.",
+        )  # fmt: skip
 
 
 def _mask(volume: Volume) -> Volume:

@@ -53,12 +53,11 @@ def command(
     out = reporter(progress, quiet=quiet, verbose=verbose)
     try:
         from medidiff.batch import check_folder
-        from medidiff.batch.deriving import derive, read_derivation
+        from medidiff.batch.deriving import derive, read_derivation, read_list
         from medidiff.io import WriteOptions
 
         check_folder(out_dir)
-        lines = listed.read_text(encoding="utf-8").splitlines() if listed else []
-        paths = [*sources, *(Path(line) for line in lines if line)]
+        paths = [*sources, *(read_list(listed) if listed else ())]
         if not paths:
             raise UsageError("The source is missing", hint="Give its files or its folder, or --sources FILE.")
         options = WriteOptions(

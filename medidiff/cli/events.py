@@ -6,6 +6,7 @@ Paths of outputs are in them. Whoever reads them ignores other lines and unknown
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from medidiff import __version__
+from medidiff.cli.console import reader_gone
 from medidiff.cli.lines import Lines
 from medidiff.errors import MedidiffError
 
@@ -37,9 +39,15 @@ EVERY_SECONDS = 0.2
 
 
 def emit(event: str, **fields: Any) -> None:
-    """One JSON line on stdout, at once; it is ASCII, so that no locale can spoil it."""
+    """One JSON line on stdout, at once; it is ASCII, so that no locale can spoil it.
+
+    Raises:
+        BrokenPipeError: the program that reads the events has gone, and a run for it ends.
+    """
     line = json.dumps({"event": event, **fields}, ensure_ascii=True, default=str)
     click.echo(f"@medidiff {line}")
+    if reader_gone():
+        raise BrokenPipeError(errno.EPIPE, "whoever read the events has gone")
 
 
 class JsonLines(Lines):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from medidiff.io import SeriesItem
     from medidiff.volume import Modality, Volume
 
-Insert = Callable[["Volume", Callable[[int, int], None], Callable[[], bool]], tuple["Volume", str]]
-"""Volume, progress and cancellation to the noisy volume and a text about the noise."""
+Insert = Callable[
+    ["Volume", tuple[int, ...], Callable[[int, int], None], Callable[[], bool]], tuple["Volume", str]
+]
+"""Volume, seed, progress and cancellation to the noisy volume and a text about the noise."""
 
 
 def add_noise(
@@ -40,7 +43,7 @@ def add_noise(
         insert: adds the noise.
         suffix: what the outputs are, in their names and descriptions.
         name: of the method, for the derivation.
-        seed: of all random numbers, for the derivation.
+        seed: of all random numbers; each scan makes its own of it, see `scan_seed`.
         out_dir, overwrite, keep_private, series_description: of `medidiff.cli.options.output_options`.
         progress: of `medidiff.cli.options.progress_option`.
         quiet, verbose: of `medidiff.cli.options.talk_options`.
@@ -70,7 +73,8 @@ def add_noise(
                     volume = taken_as(read(item), modality)
                     try:
                         with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
-                            noisy, text = insert(volume, step, cancelled)
+                            own = scan_seed(seed, item, clean)
+                            noisy, text = insert(volume, own, step, cancelled)
                     except MedidiffError as error:
                         raise located(error, item.path) from None
                     derivation = Derivation(
@@ -85,6 +89,27 @@ def add_noise(
             for line in told if not quiet else ():
                 click.echo(f"medidiff: {line}", err=True)
     return 0
+
+
+def scan_seed(seed: int, item: SeriesItem, clean: Path) -> tuple[int, int]:
+    """The seed of one scan: scans under one path get different noise, and a scan the same one each time.
+
+    A DICOM stack is told by its Series Instance UID (0020,000E) and its number in the series, wherever it
+    lies and whatever lies beside it; a file by its path below the one that was given.
+
+    Args:
+        seed: what the user gave.
+        item: the scan.
+        clean: the path that the user gave.
+    """
+    if item.series_uid:
+        words = f"{item.series_uid} {item.part[0]}"
+    elif item.path != clean and item.path.is_relative_to(clean):
+        words = item.path.relative_to(clean).as_posix()
+    else:
+        words = item.path.name
+    digest = hashlib.sha256(words.encode(errors="surrogateescape")).digest()
+    return seed, int.from_bytes(digest[:8], "big")
 
 
 def _items(clean: Path, modality: str, out_dir: Path) -> list[SeriesItem]:

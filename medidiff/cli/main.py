@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import click
 
 from medidiff import __version__
+from medidiff.cli.console import Console
 from medidiff.cli.messages import say_error, unexpected
 from medidiff.cli.options import COMMAND, EPILOG, HELP_NAMES, VERBOSE
 from medidiff.errors import CancelledError, MedidiffError
@@ -83,17 +83,17 @@ class Medidiff(click.Group):
         """Runs the command line and ends with the exit code of the conventions."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        sys.exit(self._exit_code(args, complete_var, extra))
+        with Console() as console:
+            code = self._exit_code(args, complete_var, extra)
+            sys.stdout.flush()
+            if console.lost is not None:
+                code = _without_output(console.lost, code)
+        sys.exit(code)
 
     def _exit_code(self, args: Sequence[str] | None, complete_var: str | None, extra: dict[str, Any]) -> int:
         try:
             code = super().main(args, "medidiff", complete_var, standalone_mode=False, **extra)
-            sys.stdout.flush()
             return code if isinstance(code, int) else 0
-        except BrokenPipeError:
-            # The reader of our output has gone, as in `medidiff inspect ... | head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return 1
         except MedidiffError as error:
             return say_error(str(error), error.exit_code)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -106,6 +106,16 @@ class Medidiff(click.Group):
             return say_error(error.format_message(), error.exit_code)
         except click.Abort:
             return say_error("Cancelled; nothing is half-written.", CancelledError.exit_code)
+
+
+def _without_output(lost: OSError, code: int) -> int:
+    """Says that standard output was lost; gives the exit code of the run, or 1 where all else went well."""
+    if lost.errno == errno.EPIPE:  # the reader has had enough, as in `medidiff inspect ... | head`
+        return code or 1
+    return say_error(
+        f"Standard output cannot be written: {lost.strerror}. What was to be printed is lost, all else was "
+        "done. Send the output elsewhere.", code or 1,
+    )  # fmt: skip
 
 
 @click.group(

@@ -131,7 +131,7 @@ def export(
     options: dict[str, Any] = {"folder": False, "overwrite": overwrite, "inputs": ()}
     with staged(weights, extension=".bin", **options) as beside:
         with staged(path, extension=".xml", **options) as new:
-            _save_ir(bundle, new)
+            _save_ir(bundle, new, path)
             new.with_suffix(".bin").replace(beside)
     click.echo(str(path))
     click.echo(str(weights))
@@ -144,15 +144,24 @@ def _tflite(bundle: Bundle, size: tuple[int, int] | None) -> bytes:
     return to_tflite(bundle.config, bundle.network, size or SIZE)
 
 
-def _save_ir(bundle: Bundle, path: Path) -> None:
+def _save_ir(bundle: Bundle, new: Path, path: Path) -> None:
+    """Writes OpenVINO IR to `new`; errors name `path`, which the user gave."""
     from medidiff.engines.base import missing
+    from medidiff.errors import OutputError
 
     try:
         import openvino
     except ImportError as error:
         raise missing("openvino", None, error) from error
     model = openvino.Core().read_model(bundle.network, b"")
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+    try:
+        openvino.save_model(model, str(new), compress_to_fp16=False)
+    except RuntimeError as error:  # OpenVINO does not say why: the system does, when asked for as much room
+        new.with_suffix(".probe").write_bytes(bytes(2 * len(bundle.network)))
+        raise OutputError(
+            "cannot be written by OpenVINO", where=path, received=" ".join(str(error).split())[:200],
+            hint="Choose another folder (-o).",
+        ) from error  # fmt: skip
 
 
 def _bundles() -> tuple[tuple[str, Path], ...]:

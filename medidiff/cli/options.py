@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,12 +43,22 @@ FOLDER = click.Path(path_type=Path)
 
 
 class HelpfulCommand(click.Command):
-    """A command whose help ends with the notice."""
+    """A command whose help ends with the notice, and whose numbers are numbers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("epilog", EPILOG)
         kwargs["context_settings"] = {**SETTINGS, **kwargs.get("context_settings", {})}
         super().__init__(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses NaN and infinity for every option: click's ranges let them pass."""
+        rest = super().parse_args(ctx, args)
+        for param in self.params:
+            value = ctx.params.get(param.name or "")
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise click.BadParameter(f"It must be a finite number. Received: {number}.", ctx, param)
+        return rest
 
 
 def _combine(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 WINDOWS = ("none", "elliptical", "tukey", "hamming", "hann")
 """None, and the names of `medidiff.noise.kspace`, which is not imported for `--help`."""
 
-seed_option = click.option("--seed", type=click.IntRange(0), default=1, help="Seed of all random numbers.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=1,
+    help="Seed of all random numbers; each scan makes its own noise of it.",
+)  # fmt: skip
 
 
 @click.group(epilog=EPILOG, context_settings=SETTINGS, short_help="Add physical noise to a clean scan.")
 def command() -> None:
     """Add physical noise to a clean scan and write it as a derived series.
+
+    Scans of one folder, and stacks of one series, get different noise; the same command gives the same noise
+    again. What tells scans apart is the Series Instance UID, for files the path below CLEAN.
 
     \b
     medidiff simulate ct clean/ -o noisy --dose 0.25
@@ -101,7 +107,10 @@ def simulate_ct(
     scanner = Scanner(photons, electronic, named_kernel(kernel), bow_tie, views)
 
     def insert(
-        volume: Volume, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+        volume: Volume,
+        own: tuple[int, ...],
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
     ) -> tuple[Volume, str]:
         if dose is None:
             level, text = sigma[0] if sigma else 0.0, "no dose given"
@@ -109,7 +118,7 @@ def simulate_ct(
             full = full_sigma or _estimate(volume)
             level, text = dose_sigma(full, dose), f"dose {dose:.4g} of a scan with {full:.3g} HU"
         noisy = insert_ct(
-            volume, level, seed, dose=dose or SHAPE_DOSE, scanner=scanner, progress=progress,
+            volume, level, own, dose=dose or SHAPE_DOSE, scanner=scanner, progress=progress,
             cancelled=cancelled,
         )  # fmt: skip
         return noisy, f"{level:.4g} HU added in soft tissue, {text}"
@@ -165,7 +174,10 @@ def simulate_mr(
     number, percent = sigma
 
     def insert(
-        volume: Volume, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+        volume: Volume,
+        own: tuple[int, ...],
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
     ) -> tuple[Volume, str]:
         level, text = number, ""
         if percent:
@@ -175,7 +187,7 @@ def simulate_mr(
             level, coils=coils, g_strength=g_strength, acquired=acquired, zero_fill=(zero_fill, zero_fill),
             window=NAMED.get(window),
         )  # fmt: skip
-        noisy = insert_mr(volume, params, seed, progress=progress, cancelled=cancelled)
+        noisy = insert_mr(volume, params, own, progress=progress, cancelled=cancelled)
         return noisy, f"{level:.4g} {volume.unit} a channel{text}"
 
     suffix = f"noise{number:.4g}{'pct' if percent else ''}"

@@ -20,6 +20,7 @@ OWN_FILE = re.compile(r"\d{4,}\.dcm")
 UNSAFE_AGE = 60.0
 """Seconds after which a temporary folder without a lock belongs to no run."""
 
+TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -44,15 +45,19 @@ def check_target(final: Path, *, overwrite: bool, inputs: Collection[Path]) -> N
     if not final.exists() and not final.is_symlink():
         return
     if not overwrite:
-        raise OutputError(
-            "the output exists", where=final, hint="Use --overwrite, or another output folder (-o).",
-            code="OUTPUT_EXISTS",
-        )  # fmt: skip
+        raise _exists(final)
     if final.is_dir() and (strange := [p.name for p in final.iterdir() if not OWN_FILE.fullmatch(p.name)]):
         raise OutputError(
             "the output folder holds files that medidiff did not write", where=final,
             received=sorted(strange)[0], hint="Move them away first.",
         )  # fmt: skip
+
+
+def _exists(final: Path) -> OutputError:
+    return OutputError(
+        "the output exists", where=final, hint="Use --overwrite, or another output folder (-o).",
+        code="OUTPUT_EXISTS",
+    )  # fmt: skip
 
 
 @contextmanager
@@ -61,7 +66,8 @@ def staged(
 ) -> Iterator[Path]:
     """Gives a temporary place beside `final` and renames it to `final` on success.
 
-    On any exception, Ctrl-C included, nothing new is left and an earlier output is untouched.
+    On any exception, Ctrl-C included, nothing new is left and an earlier output is untouched. Of two runs
+    that make the same output without `overwrite`, the first to finish keeps it, and the other is told.
 
     Args:
         final: the folder or file to make.
@@ -89,7 +95,11 @@ def staged(
             if folder:
                 new.mkdir()
             yield new
-            _swap(new, final, work / "old")
+            check_target(final, overwrite=overwrite, inputs=inputs)  # much may have happened meanwhile
+            if overwrite:
+                _swap(new, final, work / "old")
+            else:
+                _place(new, final)
             done = True
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -153,6 +163,30 @@ def _remove_leftovers(folder: Path) -> None:
         if old and not work.is_symlink() and (lock := _lock(work)) is not None:
             shutil.rmtree(work, ignore_errors=True)
             _unlock(lock)
+
+
+def _place(new: Path, final: Path) -> None:
+    """Renames `new` to `final`, unless something is there by now.
+
+    A folder cannot be renamed to one that holds something, nor on Windows a file to another. Elsewhere a hard
+    link does what a rename does, but never replaces; a file system without links leaves a short moment.
+    """
+    try:
+        if new.is_dir() or os.name == "nt":
+            os.rename(new, final)
+            return
+        try:
+            os.link(new, final)
+        except FileExistsError:
+            raise
+        except (OSError, NotImplementedError):
+            if os.path.lexists(final):
+                raise _exists(final) from None
+            os.rename(new, final)
+    except OSError as error:
+        if error.errno in TAKEN and os.path.lexists(final):
+            raise _exists(final) from error
+        raise
 
 
 def _swap(new: Path, final: Path, old: Path) -> None:

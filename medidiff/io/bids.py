@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import OutputError
 from .atomic import staged
 from .derivation import MAPS, NOTICE, Derivation
 from .formats import exists, open_stored
@@ -147,5 +148,9 @@ def describe_dataset(item: SeriesItem, out_dir: Path, derivation: Derivation) ->
         "SourceDatasets": [{"DOI": doi} if isinstance(doi, str) else {"URL": Path(place).as_posix()}],
         "DatasetLinks": {LINK: Path(place).as_posix()},
     }
-    with staged(final, folder=False, overwrite=False, inputs=item.inputs) as new:
-        new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    try:
+        with staged(final, folder=False, overwrite=False, inputs=item.inputs) as new:
+            new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OutputError:
+        if not final.exists():  # else another run into this dataset has just written it
+            raise

@@ -1,7 +1,8 @@
 """Noise inserted into whole volumes: what `medidiff simulate` does, as functions of a volume and a seed.
 
 Slice k draws from the generator of ``[seed, k]`` alone, so that a part of a scan gets the same noise as the
-whole, in any order.
+whole, in any order. Two scans with one seed therefore get the same noise: give each its own, or a tuple of
+numbers that tells them apart, as `medidiff simulate` does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ SHAPE_DOSE = 0.25
 
 Progress = Callable[[int, int], None]
 
+Seed = int | tuple[int, ...]
+"""One number from 0, or several that count together."""
+
 
 def dose_sigma(full_sigma: float, dose: float) -> float:
     """SD to add so that a scan of SD `full_sigma` looks taken at a fraction of its dose.
@@ -41,7 +45,7 @@ def dose_sigma(full_sigma: float, dose: float) -> float:
 def insert_ct(
     volume: Volume,
     sigma: float,
-    seed: int,
+    seed: Seed,
     *,
     dose: float = SHAPE_DOSE,
     scanner: ct.Scanner | None = None,
@@ -56,7 +60,7 @@ def insert_ct(
     Args:
         volume: CT in HU, ``[z, y, x]``.
         sigma: SD to add in soft tissue, HU.
-        seed: of all random numbers.
+        seed: of all random numbers; the same for two scans gives both the same noise.
         dose: dose fraction, for the share of electronic noise.
         scanner: photons, electronic noise, kernel, views.
         progress: called with slices done and slices in all.
@@ -74,7 +78,7 @@ def insert_ct(
     out = volume.array.copy()
     for k, image in enumerate(volume.array):
         _check_cancelled(cancelled)
-        rng = np.random.default_rng([seed, k])
+        rng = np.random.default_rng([*_numbers(seed), k])
         hu = np.clip(np.nan_to_num(image, nan=-1000.0), *HU_RANGE).astype(np.float32)
         bases = ct.bases(
             hu, volume.pixel_mm, rng, views=scanner.views, bow_tie=scanner.bow_tie, scale=scanner.scale
@@ -90,7 +94,7 @@ def insert_ct(
 def insert_mr(
     volume: Volume,
     params: mr.MRNoise,
-    seed: int,
+    seed: Seed,
     *,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -103,7 +107,7 @@ def insert_mr(
     Args:
         volume: magnitudes ``[z, y, x]``; negative values count as 0.
         params: noise, its SD in the volume's unit.
-        seed: of all random numbers.
+        seed: of all random numbers; the same for two scans gives both the same noise.
         progress: called with slices done and slices in all.
         cancelled: asked before each slice.
 
@@ -121,11 +125,16 @@ def insert_mr(
         if shared and k == 0:
             out = mr.simulate(clean, params, np.random.default_rng(seed))[0]
         elif not shared:
-            out[k] = mr.simulate(clean[k], params, np.random.default_rng([seed, k]))[0]
+            out[k] = mr.simulate(clean[k], params, np.random.default_rng([*_numbers(seed), k]))[0]
         out[k] = np.where(_lit(volume, k), out[k], volume.array[k])
         if progress:
             progress(k + 1, len(out))
     return volume.with_array(out)
+
+
+def _numbers(seed: Seed) -> tuple[int, ...]:
+    """The numbers of a seed."""
+    return (seed,) if isinstance(seed, int) else seed
 
 
 def _lit(volume: Volume, k: int) -> NDArray[np.bool_] | np.bool_:

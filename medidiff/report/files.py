@@ -22,6 +22,15 @@ from medidiff.report.pictures import Images
 
 JSON, CSV, HTML, IMAGES = "report.json", "report.csv", "report.html", "report-images.npz"
 
+COMMON = {"started": str, "seconds": (int, float), "versions": dict, "platform": str}
+RUN = {**COMMON, "models": list, "engines": list, "series": list, "skipped_files": list}
+PARTS: dict[str, dict[str, Any]] = {
+    "denoising": RUN,
+    "evaluation": RUN,
+    "phantom": {"started": str, "versions": dict, "phantom": dict, "findings": list},
+}
+"""What a report of each kind cannot do without, and the type that it has."""
+
 
 def check(path: Path) -> None:
     """Makes sure that no file of somebody else is where a report goes.
@@ -114,7 +123,7 @@ def read(path: Path) -> tuple[dict[str, Any], Images]:
         path: the folder of a report, or the JSON file itself.
 
     Raises:
-        NoImageError: there is no report of this version of medidiff.
+        NoImageError: there is no report of this version of medidiff, or it or its images are damaged.
     """
     file = path / JSON if path.is_dir() else path
     try:
@@ -129,12 +138,47 @@ def read(path: Path) -> tuple[dict[str, Any], Images]:
             "is a report of another version of medidiff", where=file,
             received=f"format {report.get('format')}", hint="Run that version, or denoise again.",
         )  # fmt: skip
-    beside = file.with_name(file.name.replace("report", "report-images", 1)).with_suffix(".npz")
-    images: Images = {}
-    if beside.is_file():
-        with np.load(beside, allow_pickle=False) as stored:
-            images = {key: stored[key] for key in stored.files}
-    return report, images
+    _check_whole(report, file)
+    return report, _images(
+        file.with_name(file.name.replace("report", "report-images", 1)).with_suffix(".npz")
+    )
+
+
+def _check_whole(report: Mapping[str, Any], file: Path) -> None:
+    """Refuses a report that lacks a part of its kind."""
+    kind = report.get("kind")
+    if not isinstance(kind, str) or kind not in PARTS:
+        raise NoImageError(
+            "is not the report of a run, an evaluation or a phantom", where=file, received=f"kind {kind}"
+        )
+    wrong = [name for name, kind_of in PARTS[kind].items() if not isinstance(report.get(name), kind_of)]
+    for number, series in enumerate(report.get("series", ()) if not wrong else (), start=1):
+        words = series if isinstance(series, dict) else {}
+        needed = ("label",) if words.get("arms") else ("label", "status", "reason")
+        if not all(isinstance(words.get(word), str) for word in needed):
+            wrong.append(f"series {number}")
+    if wrong:
+        raise NoImageError(
+            f"is a damaged report: {', '.join(wrong)} is missing or no such thing", where=file,
+            hint="Run the command again that made it.",
+        )  # fmt: skip
+
+
+def _images(path: Path) -> Images:
+    """The images beside a report; none where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except MemoryError:
+        raise
+    except Exception as error:  # zip, deflate and npy each have their own
+        raise NoImageError(
+            "is damaged, so the pictures of the report cannot be read", where=path,
+            received=" ".join(str(error).split())[:200] or type(error).__name__,
+            hint="Make the report again, or move this file away: the page then has no pictures.",
+        ) from error  # fmt: skip
 
 
 def _keep(folder: Path) -> None:

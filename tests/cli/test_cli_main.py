@@ -164,3 +164,40 @@ def test_a_reader_that_goes_away_is_no_traceback(environment: dict[str, str]) ->
         ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+def needed(command: click.Command, here: object) -> list[str]:
+    """Words for everything that a command requires, so that only the option in question can be wrong."""
+    words: list[str] = []
+    for param in command.params:
+        if param.required and isinstance(param, click.Argument):
+            words.append(str(here))
+        elif param.required:
+            words += [param.opts[-1], "6" if param.name == "sigma" else str(here)]
+    return words
+
+
+FLOATS = [
+    (name, command, option.opts[-1])
+    for name, command in commands()
+    for option in command.params
+    if isinstance(option.type, click.types.FloatParamType)
+]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("name", "command", "option"), FLOATS, ids=[f"{name} {option}" for name, _, option in FLOATS]
+)
+def test_no_number_is_nan_or_infinite(
+    run: Callable, tmp_path: object, name: str, command: click.Command, option: str, value: str
+) -> None:
+    ran = run(*name.split(), *needed(command, tmp_path), f"{option}={value}")
+    assert ran.code == 2
+    assert option in ran.sentence
+
+
+def test_the_test_of_numbers_sees_them() -> None:
+    assert {option for _, _, option in FLOATS} >= {
+        "--electronic", "--zero-fill", "--dose", "--reference-sd", "--strength", "--photons", "--sigma"
+    }  # fmt: skip

@@ -133,3 +133,32 @@ def test_report_says_what_is_wrong(run: Callable, tmp_path: Path, done: Path) ->
         ran = run(*args)
         assert ran.code == code, args
         assert part in ran.sentence, args
+
+
+@pytest.mark.parametrize("how", [(), ("--cohort",)])
+def test_a_damaged_report_is_one_sentence(run: Callable, tmp_path: Path, how: tuple[str, ...]) -> None:
+    (tmp_path / "report.json").write_text('{"tool": "medidiff", "format": 2}')
+    ran = run("report", *how, tmp_path)
+    assert ran.code == 3
+    assert "unexpected" not in ran.sentence
+    assert str(tmp_path / "report.json") in ran.sentence
+
+
+def test_damaged_pictures_are_one_sentence(run: Callable, done: Path) -> None:
+    (done / "report-images.npz").write_bytes(b"nothing of the kind")
+    ran = run("report", done)
+    assert ran.code == 3
+    assert "report-images.npz: is damaged" in ran.sentence
+    (done / "report-images.npz").unlink()
+    assert run("report", done).code == 0
+
+
+def test_a_second_copy_does_not_name_the_folder_of_the_first(run: Callable, tmp_path: Path) -> None:
+    ct_series(tmp_path / "in" / "MUSTERMANN_ADAM", shape=SHAPE, slices=3)
+    ct_series(tmp_path / "in" / "copy", shape=SHAPE, slices=3)
+    for out, more in (("out", ()), ("shown", ("--identify",))):
+        ran = run("denoise", tmp_path / "in", "-o", tmp_path / out, *NOISE, "--report", *more)
+        assert ran.code == 0, ran.err
+        report = (tmp_path / out / "report.json").read_text()
+        assert json.loads(report)["skipped_files"][0]["code"] == "DUPLICATE"
+        assert ("MUSTERMANN" in report) == bool(more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -322,3 +323,28 @@ def test_train_runs_the_trainer_and_tells_its_progress(
         going, made = (json.loads(line.removeprefix("@medidiff ")) for line in ran.out.splitlines())
         assert going["fraction"] == 0.5
         assert made == {"event": "result", "path": "runs/x"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to stand in for a full disk")
+@pytest.mark.parametrize("kind", ["openvino", "onnx"])
+def test_a_full_disk_ends_an_export_with_one_sentence(
+    environment: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    """The kernel's file size limit makes a real write fail in the middle of the output."""
+    pytest.importorskip("openvino")
+    file = tmp_path / {"openvino": "net.xml", "onnx": "net.onnx"}[kind]
+    script = (
+        "import resource\n"
+        "from medidiff.cli.main import main\n"
+        "import openvino\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))\n"
+        f"main(['models', 'export', 'ct', '--format', {kind!r}, '-o', {str(file)!r}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"medidiff: error: {tmp_path}{os.sep}net.")
+    assert "cannot be written: the disk is full" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

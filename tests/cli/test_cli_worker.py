@@ -461,6 +461,56 @@ def test_voxels_of_another_grid_are_refused(run: Callable, tmp_path: Path) -> No
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_dicom_cannot_hold_is_refused(run: Callable, tmp_path: Path, value: float) -> None:
+    source = ct_series(tmp_path / "in")
+    voxels, how = derivation(tmp_path, run, source)
+    image = sitk.ReadImage(str(voxels))
+    array = sitk.GetArrayFromImage(image).astype(np.float32)
+    array[1, 30, 28:32] = value
+    broken = sitk.GetImageFromArray(array)
+    broken.CopyInformation(image)
+    sitk.WriteImage(broken, str(voxels))
+    ran = run("derive", voxels, source, "--derivation", how, "-o", tmp_path / "out")
+    assert ran.code == 5
+    assert "4 of the values are NaN or infinite" in ran.sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_nan_in_the_padding_of_the_source_is_no_loss(run: Callable, tmp_path: Path) -> None:
+    def outside(ds: pydicom.Dataset, _: int) -> None:
+        ds.PixelPaddingValue = -2000
+
+    stored = body()
+    stored[:, :, :6] = -2000
+    source = ct_series(tmp_path / "in", stored=stored, change=outside)
+    voxels, how = derivation(tmp_path, run, source)
+    image = sitk.ReadImage(str(voxels))
+    array = sitk.GetArrayFromImage(image).astype(np.float32)
+    array[:, :, :6] = np.nan
+    masked = sitk.GetImageFromArray(array)
+    masked.CopyInformation(image)
+    sitk.WriteImage(masked, str(voxels))
+    ran = run("derive", voxels, source, "--derivation", how, "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    for path in Path(ran.lines[0]).iterdir():
+        assert (pydicom.dcmread(path).pixel_array[:, :6] == -2000).all()
+
+
+def test_a_list_of_sources_in_another_encoding(run: Callable, tmp_path: Path) -> None:
+    source = ct_series(tmp_path / "in é")
+    voxels, how = derivation(tmp_path, run, source)
+    listed = tmp_path / "list.txt"
+    args = ("derive", voxels, "--sources", listed, "--derivation", how, "-o", tmp_path / "out")
+    listed.write_text(str(source), encoding="latin-1")
+    ran = run(*args)
+    assert ran.code == 2
+    assert "list.txt: The list of sources is no UTF-8 text." in ran.sentence
+    assert "0xe9" in ran.sentence
+    listed.write_text(str(source), encoding="utf-8-sig")  # as Windows editors save it
+    assert run(*args).code == 0
+
+
 @pytest.mark.parametrize(
     "text",
     ["no json", "[]", "{}", '{"model_id": "x", "steps": "4"}', '{"model_id": "x", "steps": true}',

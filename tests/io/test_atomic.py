@@ -179,3 +179,109 @@ def test_leftovers_are_never_input(tmp_path: Path) -> None:
     work = leftover(tmp_path)
     make_series(work / "new", slices=2)
     assert [s.path for s in discover([tmp_path]).skipped] == [work]
+
+
+def make(final: Path, text: str, *, folder: bool, overwrite: bool = False, meanwhile: object = None) -> None:
+    """Writes an output; what `meanwhile` does happens while it is being made."""
+    with staged(final, folder=folder, overwrite=overwrite, inputs=()) as path:
+        (path / "0001.dcm" if folder else path).write_text(text)
+        if callable(meanwhile):
+            meanwhile()
+
+
+def text_of(final: Path) -> str:
+    return (final / "0001.dcm" if final.is_dir() else final).read_text()
+
+
+NO_LINKS = OSError(errno.EPERM, "no hard links here")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("folder", [True, False])
+def test_of_two_runs_the_first_to_finish_keeps_its_output(
+    tmp_path: Path, folder: bool, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NO_LINKS
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    final = tmp_path / "x"
+    with pytest.raises(OutputError, match="the output exists") as caught:
+        make(final, "second", folder=folder, meanwhile=lambda: make(final, "first", folder=folder))
+    assert caught.value.code == "OUTPUT_EXISTS"
+    assert text_of(final) == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_what_appears_at_the_last_moment_is_not_replaced(
+    tmp_path: Path, folder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the last look and the rename there is no gap either."""
+    final = tmp_path / "x"
+    name = "rename" if folder else "link"
+    rename = getattr(os, name)
+
+    def late(source: object, target: object) -> None:
+        monkeypatch.setattr(os, name, rename)
+        make(final, "first", folder=folder)
+        rename(source, target)
+
+    monkeypatch.setattr(os, name, late)
+    with pytest.raises(OutputError, match="the output exists"):
+        make(final, "second", folder=folder)
+    assert text_of(final) == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_with_overwrite_the_last_to_finish_wins(tmp_path: Path, folder: bool) -> None:
+    final = tmp_path / "x"
+
+    def first() -> None:
+        make(final, "first", folder=folder, overwrite=True)
+
+    make(final, "second", folder=folder, overwrite=True, meanwhile=first)
+    assert text_of(final) == "second"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_folder_of_somebody_else_that_appears_meanwhile_stays(tmp_path: Path) -> None:
+    final = tmp_path / "x"
+
+    def other() -> None:
+        final.mkdir()
+        (final / "letter.txt").write_text("dear")
+
+    with pytest.raises(OutputError, match="did not write"):
+        make(final, "mine", folder=True, overwrite=True, meanwhile=other)
+    assert [p.name for p in final.iterdir()] == ["letter.txt"]
+
+
+def test_racing_processes_make_one_output(tmp_path: Path) -> None:
+    """Eight processes at once: one makes the file, seven are told, and nothing else is left."""
+    script = """
+import sys, time
+from pathlib import Path
+from medidiff.errors import OutputError
+from medidiff.io.atomic import staged
+try:
+    with staged(Path("x"), folder=False, overwrite=False, inputs=()) as new:
+        new.write_text(sys.argv[1])
+        Path(f"ready{sys.argv[1]}").touch()
+        while len(list(Path().glob("ready*"))) < 8:
+            time.sleep(0.001)
+except OutputError as error:
+    assert "the output exists" in str(error)
+    sys.exit(5)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    racers = [
+        subprocess.Popen([sys.executable, "-c", script, str(k)], cwd=tmp_path, env=environment)
+        for k in range(8)
+    ]
+    codes = [racer.wait(60) for racer in racers]
+    assert sorted(codes) == [0] + [5] * 7
+    assert (tmp_path / "x").read_text() == str(codes.index(0))
+    assert not list(tmp_path.glob(".medidiff*"))

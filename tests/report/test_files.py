@@ -80,3 +80,44 @@ def test_a_report_of_another_version_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(NoImageError, match="no report"):
         read(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "empty", "flipped", "array"])
+def test_damaged_images_are_named(tmp_path: Path, damage: str) -> None:
+    report, images = run_report()
+    write(tmp_path, report, images, overwrite=False, page=False)
+    path = tmp_path / "report-images.npz"
+    np.savez_compressed(path, **images)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    if damage == "array":
+        np.save(path.with_suffix(".npy"), np.zeros(3))
+        path.with_suffix(".npy").rename(path)
+    else:
+        path.write_bytes(
+            {
+                "garbage": b"no archive at all", "truncated": whole[:middle], "empty": b"",
+                "flipped": whole[:200] + bytes(255 - b for b in whole[200:260]) + whole[260:],
+            }[damage]
+        )  # fmt: skip
+    with pytest.raises(NoImageError, match=r"report-images\.npz: is damaged, so the pictures"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part", ["kind", "series", "engines", "skipped_files", "versions", "models", "platform"]
+)
+def test_a_report_that_lacks_a_part_is_damaged(tmp_path: Path, part: str) -> None:
+    report, _ = run_report()
+    for wrong in ({k: v for k, v in report.items() if k != part}, {**report, part: 7}):
+        (tmp_path / "report.json").write_text(json.dumps(wrong))
+        with pytest.raises(NoImageError, match="damaged report|is not the report of"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("series", [[7], [{}], [{"label": "x"}]])
+def test_a_series_without_a_word_is_damaged(tmp_path: Path, series: list) -> None:
+    report, _ = run_report()
+    (tmp_path / "report.json").write_text(json.dumps({**report, "series": series}))
+    with pytest.raises(NoImageError, match="series 1"):
+        read(tmp_path)
