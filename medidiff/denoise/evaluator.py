@@ -59,13 +59,9 @@ class Evaluator:
         """Slice k ``[y, x]`` in network units, continued where it shows no image."""
         return self.surround.continued(k, self.intensity.to_model(self.volume.array[k]))
 
-    def _held(self, value: float, trained: tuple[float, float]) -> float:
-        """A value of the condition, held to what the network was trained on: it does not extrapolate."""
-        return float(np.clip(value, *trained))
-
     def sigma(self, k: int) -> float:
         """Noise SD of slice k in network units, held to what the network was trained on."""
-        return self._held(self.noise.of_slice(k) / self.intensity.scale, self.bundle.trained.sigma)
+        return _held(self.noise.of_slice(k) / self.intensity.scale, self.bundle.trained.sigma)
 
     def relative(self, k: int) -> FloatArray:
         """Local noise SD over that of the slice."""
@@ -85,7 +81,7 @@ class Evaluator:
         kind, trained = PROCESSES[self.bundle.process], self.bundle.trained
         texture = self.noise.texture
         if texture is not None:
-            texture = self._held(texture, trained.kernel)
+            texture = _held(texture, trained.kernel)
         planes = np.zeros((kind.planes, *array.shape[1:]), np.float32)
         context = [None if i is None else self.scan(i) for i in (before, after)]
         planes[3] = np.log(np.clip(self.relative(k), 0.05, 20.0))
@@ -105,7 +101,7 @@ class Evaluator:
                 Condition(
                     sigma=t,
                     kernel=texture,
-                    pixel_mm=self._held(self.volume.pixel_mm, trained.pixel_mm),
+                    pixel_mm=_held(self.volume.pixel_mm, trained.pixel_mm),
                     modality=self.bundle.modality,
                     neighbour_ratio=t_y / t if near else 1.0,
                     previous=near and before is not None,
@@ -121,3 +117,8 @@ class Evaluator:
             return pre.apply(found[0], x, t32), calibrated * pre.variance(found[1], t32)
 
         return answer
+
+
+def _held(value: float, trained: tuple[float, float]) -> float:
+    """A value of the condition, held to what the network was trained on: it does not extrapolate."""
+    return float(np.clip(value, *trained))

@@ -128,8 +128,7 @@ class Run:
             self.spent = max(self.spent, found.evaluations)
         elif settings.mode == "natural":
             found = samplers.natural(denoised, y, process, self._levels("quad", sigma), rng=rng)
-            share = trusted(found.mean, sigma * self.evaluator.relative(k), self.bundle.modality)
-            image = found.mean + share * (found.image - found.mean)
+            image, _ = self._calm(k, found, sigma)
             variance = about_the_truth(image, found.mean, found.variance) if settings.uncertainty else None
             self.spent = max(self.spent, found.evaluations)
         else:
@@ -154,8 +153,7 @@ class Run:
         for m in range(self.settings.draws):
             rng = np.random.default_rng([self.settings.seed, k, m])
             found = samplers.sample(denoised, y, process, levels, rng=rng, noise=source)
-            share = trusted(found.mean, sigma * self.evaluator.relative(k), self.bundle.modality)
-            image = found.mean + share * (found.image - found.mean)
+            image, share = self._calm(k, found, sigma)
             total += image
             square += image.astype(np.float64) ** 2
             self.spent = max(self.spent, found.evaluations * self.settings.draws)
@@ -216,6 +214,13 @@ class Run:
         """The signal under the floor of several coils; the network has removed one coil's part of it."""
         floor = beyond_rician(np.float32(sigma) * self.evaluator.relative(k), self.settings.coils)
         return without_floor(image, variance, floor)
+
+    def _calm(
+        self, k: int, found: samplers.Estimate, sigma: float
+    ) -> tuple[FloatArray, FloatArray | np.float32]:
+        """The sampler's answer for slice k where it can be trusted, and its share in what is returned."""
+        share = trusted(found.mean, sigma * self.evaluator.relative(k), self.bundle.modality)
+        return np.asarray(found.mean + share * (found.image - found.mean), np.float32), share
 
     def _notes(self) -> tuple[str, ...]:
         """What a user should know: above all where this scan lies outside of what the model has seen."""

@@ -27,9 +27,9 @@ class Untouched:
     are denoised, else they would stay as black specks. Padding values lie further below.
     """
 
-    def __init__(self, volume: Volume, intensity: Intensity, surround: Surround | None = None) -> None:
+    def __init__(self, volume: Volume, intensity: Intensity, surround: Surround) -> None:
         self.volume, self.intensity = volume, intensity
-        self.surround = surround or Surround(volume, intensity)
+        self.surround = surround
         self._left = self._below = self._total = 0
 
     def mask(self, k: int, sigma: float) -> BoolArray:
