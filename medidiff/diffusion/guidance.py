@@ -1,9 +1,8 @@
-"""What watches or corrects a result against the scan: guard, DC preservation, data consistency."""
+"""Guidance: data consistency, which pulls the estimate of a network that has not seen the scan towards it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,76 +10,6 @@ from numpy.typing import NDArray
 from medidiff.diffusion.arrays import Array
 from medidiff.diffusion.process import Process
 from medidiff.diffusion.samplers import Denoised
-
-HALF_VALUE_LPCM = 0.3
-"""Where the guard's Gaussian low-pass falls to a half: structures of about 1 cm and larger pass."""
-FLAG_SIGMAS = 4.0
-
-
-@dataclass(frozen=True, eq=False)
-class Guard:
-    """Report of the low-frequency check.
-
-    Attributes:
-        difference: LP(y - out), ``[..., y, x]``.
-        limit: what it may be, `FLAG_SIGMAS` times the low-passed noise SD.
-        flagged: bool, True where the difference exceeds the limit.
-    """
-
-    difference: NDArray[np.floating]
-    limit: NDArray[np.floating] | float
-    flagged: NDArray[np.bool_]
-
-    @property
-    def fraction(self) -> float:
-        """Share of flagged pixels."""
-        return float(self.flagged.mean())
-
-
-def guard(
-    y: NDArray[np.floating],
-    out: NDArray[np.floating],
-    t_y: float,
-    spectrum: NDArray[np.floating],
-    pixel_mm: float,
-    relative_sd: NDArray[np.floating] | float = 1.0,
-) -> Guard:
-    """Flags places where the low frequencies of the scan changed more than its noise explains.
-
-    Reports only, changes nothing. sigma_LP^2 = t_y^2 mean(S |LP|^2) over frequencies.
-
-    Args:
-        y: scan, ``[..., y, x]``.
-        out: result, same shape and unit.
-        t_y: noise SD of the scan.
-        spectrum: noise power on the `numpy.fft.fft2` grid of a slice, any scale.
-        pixel_mm: pixel size in mm.
-        relative_sd: local SD relative to t_y.
-    """
-    difference = low_pass(y - out, pixel_mm)
-    fy, fx = (np.fft.fftfreq(n, pixel_mm / 10.0) for n in spectrum.shape)
-    gain = np.exp(-np.log(2.0) * (fy[:, None] ** 2 + fx**2) / HALF_VALUE_LPCM**2)
-    share = float((spectrum * gain**2).sum() / spectrum.sum())
-    limit = FLAG_SIGMAS * t_y * float(np.sqrt(share)) * relative_sd
-    return Guard(difference, limit, np.abs(difference) > limit)
-
-
-def preserve_dc(y: NDArray[np.floating], out: NDArray[np.floating], pixel_mm: float) -> NDArray[np.floating]:
-    """Returns out + LP(y - out): the scan's low frequencies, the result's high ones."""
-    return np.asarray(out + low_pass(y - out, pixel_mm))
-
-
-def low_pass(image: NDArray[np.floating], pixel_mm: float) -> NDArray[np.floating]:
-    """Gaussian low-pass of each slice, half value at 0.3 lp/cm.
-
-    Wraps around at the borders: what is filtered here is a residual, and mirroring coloured noise would
-    break its anticorrelation and raise its low frequencies there.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    # exp(-2 pi^2 sd^2 f^2) = 1/2 at f = HALF_VALUE_LPCM
-    sd_cm = np.sqrt(np.log(2.0) / 2.0) / (np.pi * HALF_VALUE_LPCM)
-    return np.asarray(gaussian_filter(image, sd_cm * 10.0 / pixel_mm, axes=(-2, -1), mode="wrap"))
 
 
 def guided(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medidiff.diffusion.arrays import Array, Namespace
 
@@ -53,7 +52,7 @@ class NoisyTarget:
 
     @property
     def a(self) -> Array:
-        """Sigma_F^2 / (sigma_F^2 + sigma_ins^2): dose of the input over dose of the reference."""
+        """a = sigma_F^2 / (sigma_F^2 + sigma_ins^2): dose of the input over dose of the reference."""
         return self.sigma_f**2 / (self.sigma_f**2 + self.sigma_ins**2)
 
     @property
@@ -63,38 +62,12 @@ class NoisyTarget:
 
     @property
     def excess_variance(self) -> Array:
-        """Sigma_F^2 / (1 - a): variance of x* around D beyond the posterior's; goes into the NLL."""
+        """sigma_F^2 / (1 - a): variance of x* around D beyond the posterior's; goes into the NLL."""
         return self.sigma_f**2 / (1.0 - self.a)
 
     def target(self, reference: Array, y: Array) -> Array:
         """x* = (x_F - a y) / (1 - a), what D is regressed on. Also repairs a naively trained prediction."""
         return (reference - self.a * y) / (1.0 - self.a)
-
-    def of_reference(self, D: Array, y: Array) -> Array:
-        """(1 - a) D + a y = E[x_F | y]: the estimate of the noisy reference (`mean_ref`)."""
-        return (1.0 - self.a) * D + self.a * y
-
-
-def fraction_filter(reference_power: Array, inserted_power: Array) -> Array:
-    """A(f) = S_F / (S_F + S_ins): a per frequency, where the two noises differ in colour."""
-    return reference_power / (reference_power + inserted_power)
-
-
-def filtered(image: NDArray[np.floating], gain: NDArray[np.floating]) -> NDArray[np.floating]:
-    """An image ``[..., y, x]`` filtered by a real gain on the `numpy.fft.fft2` grid."""
-    return np.asarray(np.fft.ifft2(gain * np.fft.fft2(image)).real)
-
-
-def coloured_residual(D: Array, y: Array, reference: Array, apply_a: Callable[[Array], Array]) -> Array:
-    """(1 - A) D + A y - x_F, whose mean square has the minimiser D = E[x | y] for any colour of the noises.
-
-    Args:
-        D: network estimate.
-        y: input, x_F plus inserted noise.
-        reference: x_F.
-        apply_a: applies the filter A(f) to an image.
-    """
-    return D + apply_a(y - D) - reference
 
 
 def weighted_square(D: Array, target: Array, weight: Array) -> Array:
@@ -122,11 +95,6 @@ def nll(
     """
     total = v + excess
     return 0.5 * ((target - stop_gradient(D)) ** 2 / total + xp.log(total))
-
-
-def tissue_weight(hu: Array, xp: Namespace = np, soft: float = 2.0) -> Array:
-    """w(u): `soft` where -200 <= HU < 200, else 1."""
-    return xp.where(xp.logical_and(hu >= HU_EDGES[2], hu < HU_EDGES[3]), soft, 1.0)
 
 
 def bias_loss(error: Array, hu: Array, xp: Namespace = np, edges: tuple[float, ...] = HU_EDGES) -> Array:

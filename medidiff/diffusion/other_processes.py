@@ -33,7 +33,7 @@ class VariancePreserving(Process):
         return Coefficients(float(np.exp(log_abar / 2)), 0.0, float(np.sqrt(-np.expm1(log_abar))))
 
     def time(self, s: float) -> float:
-        """Sigma = gamma / alpha."""
+        """t = gamma / alpha."""
         alpha, _, gamma = self.coef(s)
         return gamma / alpha
 
@@ -108,7 +108,7 @@ class Mixing(Process):
         return Coefficients(1.0 - float(s), float(s), 0.0)
 
     def time(self, s: float) -> float:
-        """S t_y: with x0_hat = x the state is the scan at a lower noise level."""
+        """t = s t_y: with x0_hat = x the state is the scan at a lower noise level."""
         return float(s) * self.t_y
 
     def start(

@@ -34,7 +34,7 @@ class Precondition:
         return self.sigma_data**2 / (s * s + self.sigma_data**2)
 
     def c_out(self, s: Array) -> Array:
-        """S sd / sqrt(s^2 + sd^2): the SD of what the input leaves unknown."""
+        """s sd / sqrt(s^2 + sd^2): the SD of what the input leaves unknown."""
         return s * self.sigma_data / (s * s + self.sigma_data**2) ** 0.5
 
     def c_in(self, s: Array) -> Array:
@@ -42,11 +42,11 @@ class Precondition:
         return 1.0 / (s * s + self.sigma_data**2) ** 0.5
 
     def c_noise(self, s: Array, xp: Namespace = np) -> Array:
-        """Ln(s) / 4, the noise-level embedding; s must be positive."""
+        """ln(s) / 4, the noise-level embedding; s must be positive."""
         return 0.25 * xp.log(s)
 
     def weight(self, s: Array) -> Array:
-        """Lambda(s) = 1 / c_out^2: equal effective weight at every noise level."""
+        """lambda(s) = 1 / c_out^2: equal effective weight at every noise level."""
         return (s * s + self.sigma_data**2) / (s * s * self.sigma_data**2)
 
     def apply(self, F: Array, x: Array, s: Array) -> Array:
@@ -64,5 +64,5 @@ class Precondition:
         return (x0 - self.c_skip(s) * x) / self.c_out(s)
 
     def variance(self, h: Array, s: Array, xp: Namespace = np) -> Array:
-        """V = c_out^2 exp(h), h clipped to [-8, 2]: per-pixel variance of x around D."""
+        """v = c_out^2 exp(h), h clipped to [-8, 2]: per-pixel variance of x around D."""
         return self.c_out(s) ** 2 * xp.exp(xp.clip(h, H_MIN, H_MAX))

@@ -40,7 +40,7 @@ class Process(ABC):
 
     @abstractmethod
     def coef(self, s: float) -> Coefficients:
-        """Alpha, beta and gamma at s."""
+        """alpha, beta and gamma at s."""
 
     @abstractmethod
     def time(self, s: float) -> float:
@@ -142,7 +142,7 @@ class Matched(Process):
         return Coefficients(1.0, 0.0, float(s) * self.t_y)
 
     def time(self, s: float) -> float:
-        """S t_y; dose goes as its inverse square."""
+        """t = s t_y; the dose of a state goes as the inverse square of t."""
         return float(s) * self.t_y
 
     def start(

@@ -39,10 +39,10 @@ def quad(steps: int, last: float = 0.0) -> Levels:
     return tuple(last + (1.0 - last) * (1.0 - i / steps) ** 2 for i in range(steps + 1))
 
 
-def uniform(steps: int, start: float = 1.0) -> Levels:
-    """Equal steps from `start` to 0."""
+def uniform(steps: int) -> Levels:
+    """Equal steps from 1 to 0."""
     _at_least_one(steps)
-    return tuple(start * (1.0 - i / steps) for i in range(steps + 1))
+    return tuple(1.0 - i / steps for i in range(steps + 1))
 
 
 def karras(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Levels:
@@ -68,13 +68,6 @@ def grid(kind: Literal["geo", "quad"], steps: int, t_y: float, t_min: float, lef
     if kind == "quad":
         return quad(steps if several else 1, min(max(REST, left / t_y), MOST_REST))
     return geo(steps, max(TAU_MIN, t_min / t_y)) if several else (1.0, 0.0)
-
-
-def stop_at(levels: Levels, rho: float) -> Levels:
-    """The grid cut at level rho > 0: `sample` over it draws an equivalent-dose posterior scan."""
-    if not 0.0 < rho < levels[0]:
-        raise ValueError(f"rho must lie between 0 and {levels[0]}. Received: {rho}")
-    return (*(t for t in levels if t > rho), float(rho))
 
 
 def _at_least_one(steps: int) -> None:

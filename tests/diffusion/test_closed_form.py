@@ -15,12 +15,9 @@ from medidiff.diffusion import (
     geo,
     karras,
     mean,
-    mean_ref,
     natural,
     quad,
     sample,
-    stop_at,
-    strength,
     uniform,
 )
 
@@ -195,30 +192,30 @@ def test_noisy_target(scan: Scan, a: float, vs_noisy: float, vs_clean: float) ->
     assert target.t == pytest.approx(scan.sigma)
     repaired = target.target(naive, y)
     assert against(scan.x, repaired, average(scan.N)) == pytest.approx(8.83, abs=DB)
-    by_sampler = mean_ref(scan.denoised(), y, Matched(scan.sigma), (1.0, a)).image
-    assert against(reference, by_sampler, base) == pytest.approx(vs_noisy, abs=DB)
-    assert (by_sampler - naive).variance == pytest.approx(0.0, abs=1e-18)
-    # science of the ceiling: error of mean_ref and of mean against the noisy reference
-    sigma_f2, V = a * scan.sigma**2, average(scan.V)
-    assert (by_sampler - reference).variance == pytest.approx((1 - a) ** 2 * V + (1 - a) * sigma_f2)
     clean = mean(scan.denoised(), y, Matched(scan.sigma)).image
+    mean_ref = clean + a * (y - clean)  # what `--strength` 1 - a gives
+    assert against(reference, mean_ref, base) == pytest.approx(vs_noisy, abs=DB)
+    assert (mean_ref - naive).variance == pytest.approx(0.0, abs=1e-18)
+    # The ceiling: error of mean_ref and of mean against the noisy reference.
+    sigma_f2, V = a * scan.sigma**2, average(scan.V)
+    assert (mean_ref - reference).variance == pytest.approx((1 - a) ** 2 * V + (1 - a) * sigma_f2)
     assert (clean - reference).variance == pytest.approx((1 - 2 * a) * V + sigma_f2)
-    # excess variance of the corrected target about the estimate
+    # Excess variance of the corrected target about the estimate.
     expected = V + target.excess_variance
     assert (target.target(reference, y) - clean).variance == pytest.approx(expected)
 
 
 def test_strength_is_one_euler_step(scan: Scan) -> None:
     process = Matched(scan.sigma)
-    blended = strength(scan.denoised(), scan.y, process, (1.0, 0.4)).image
+    d = mean(scan.denoised(), scan.y, process).image
     stepped = natural(scan.denoised(), scan.y, process, (1.0, 0.4)).image
-    assert (blended - stepped).variance == pytest.approx(0.0, abs=1e-18)
+    assert (d + 0.4 * (scan.y - d) - stepped).variance == pytest.approx(0.0, abs=1e-18)
 
 
 def test_sample_stopped_at_rho_is_an_equivalent_dose_scan(scan: Scan) -> None:
     """Its marginal power is that of a scan at rho times the noise."""
     rho = 0.5
-    levels = stop_at(geo(400, 0.1), rho)
+    levels = tuple(1.0 - (1.0 - rho) * i / 400 for i in range(401))
     out = sample(scan.denoised(False), scan.y, Matched(scan.sigma), levels, noise=fresh(UNIT_N)).image
     assert out.power == pytest.approx(SX + rho**2 * scan.N, rel=0.02)
 
