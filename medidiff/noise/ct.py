@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from medidiff.errors import UsageError
 from medidiff.noise import projector
 from medidiff.noise.spectrum import Kernel, filter_image, radial_frequency
-
-FloatArray = NDArray[np.float32]
+from medidiff.volume import FloatArray
 
 MU_WATER = 0.0195
 """Linear attenuation of water per mm at about 70 keV."""
@@ -178,19 +177,6 @@ def scale_to(noise: FloatArray, hu: FloatArray, sigma: float) -> FloatArray:
     """Scales noise ``[h, w]`` to an SD of `sigma` HU in the soft tissue of `hu`."""
     sd = float(noise[soft_tissue(hu)].std())
     return np.asarray(noise * np.float32(sigma / max(sd, 1e-12)), np.float32)
-
-
-def starved(
-    hu: FloatArray, pixel_mm: float, dose: float, scanner: Scanner, rng: np.random.Generator,
-    backend: projector.Backend = "auto",
-) -> FloatArray:  # fmt: skip
-    """Exact low-dose acquisition with photon starvation, see `acquire`. Treats `hu` as noise-free.
-
-    Returns:
-        float32 ``[h, w]`` HU, `hu` plus noise that is neither additive nor Gaussian behind dense bone.
-    """
-    noise = acquire(hu, pixel_mm, (dose * scanner.photons,), scanner, rng, backend=backend)[0, 0]
-    return np.asarray(hu + noise, np.float32)
 
 
 def acquire(

@@ -15,7 +15,10 @@ from medidiff.volume import BoolArray, FloatArray, Volume
 MAX_SLICES = 40  # looked at, evenly spread; the others are interpolated
 # The kernel is the same in the whole series, and structure can only lower the estimate of its frequency.
 KERNEL_QUANTILE = 0.65
+
 FEW_FLAT_PATCHES, TEXTURE, LOW_SNR = 1.5, 0.2, 2.0
+"""MR: above the first `TissueNoise.structure`, below the second `TissueNoise.whiteness` and below the third
+SNR the flattest patches hold structure or too little signal, and a Rayleigh background tells the level better."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-FloatArray = NDArray[np.float32]
-BoolArray = NDArray[np.bool_]
+from medidiff.volume import BoolArray, FloatArray
 
 HU_RANGE = (-1024.0, 3071.0)
 SOFT_TISSUE_HU = (-100.0, 150.0)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-BoolArray = NDArray[np.bool_]
+from medidiff.volume import BoolArray
 
 ALIKE = 0.05
 """Share of neighbours on the frame that have one value; where there is less, noise reaches the frame."""

@@ -16,8 +16,8 @@ from scipy import fft as sfft
 
 from medidiff.errors import UsageError
 from medidiff.noise.kspace import Window, draw_window
+from medidiff.volume import FloatArray
 
-FloatArray = NDArray[np.float32]
 COIL_MODES = 1  # Fourier harmonics per axis of the simulated coil sensitivities
 
 WINDOWED = 0.45

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from medidiff.volume import FloatArray
+
 Backend = Literal["auto", "astra", "skimage"]
 
 
@@ -98,17 +99,15 @@ def _pad(image: FloatArray, count: int) -> FloatArray:
     return np.pad(image, ((before, extra - before), (before, extra - before)))
 
 
-def _astra(astra: object, kind: str, data: FloatArray, size: int, views: int) -> FloatArray:
-    """Runs one ASTRA CPU operator (parallel beam, Joseph's interpolation)."""
-    a: object = astra
-    volume_geometry = a.create_vol_geom(size, size)  # type: ignore[attr-defined]
+def _astra(astra: Any, kind: str, data: FloatArray, size: int, views: int) -> FloatArray:
+    """Runs ASTRA's CPU projection ``"FP"`` or back-projection ``"BP"`` (Joseph's interpolation)."""
+    volume_geometry = astra.create_vol_geom(size, size)
     angles = np.arange(views) * np.pi / views
-    projection_geometry = a.create_proj_geom("parallel", 1.0, bins(size), angles)  # type: ignore[attr-defined]
-    projector = a.create_projector("linear", projection_geometry, volume_geometry)  # type: ignore[attr-defined]
+    projection_geometry = astra.create_proj_geom("parallel", 1.0, bins(size), angles)
+    projector = astra.create_projector("linear", projection_geometry, volume_geometry)
     ids = []
     try:
-        data2d = a.data2d  # type: ignore[attr-defined]
-        algorithm = a.algorithm  # type: ignore[attr-defined]
+        data2d, algorithm = astra.data2d, astra.algorithm
         if kind == "FP":
             volume = data2d.create("-vol", volume_geometry, data)
             sinogram = data2d.create("-sino", projection_geometry)
@@ -118,7 +117,7 @@ def _astra(astra: object, kind: str, data: FloatArray, size: int, views: int) ->
             sinogram = data2d.create("-sino", projection_geometry, data)
             out = volume
         ids = [volume, sinogram]
-        config = a.astra_dict(kind)  # type: ignore[attr-defined]
+        config = astra.astra_dict(kind)
         config["ProjectorId"] = projector
         config["ProjectionDataId"] = sinogram
         config["VolumeDataId" if kind == "FP" else "ReconstructionDataId"] = volume
@@ -130,5 +129,5 @@ def _astra(astra: object, kind: str, data: FloatArray, size: int, views: int) ->
             algorithm.delete(run)
     finally:
         if ids:
-            a.data2d.delete(ids)  # type: ignore[attr-defined]
-        a.projector.delete(projector)  # type: ignore[attr-defined]
+            astra.data2d.delete(ids)
+        astra.projector.delete(projector)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from medidiff.volume import FloatArray
 
 
 def radial_frequency(shape: Sequence[int], pixel_mm: float | tuple[float, float]) -> FloatArray:

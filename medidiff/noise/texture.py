@@ -1,22 +1,18 @@
-"""What the noise looks like: mean frequency (CT), interpolation of the image (MR), local SD map."""
+"""Texture: the mean frequency of CT noise, and how far an MR image was interpolated."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.noise.estimate_ct import GRID_PX, quiet_sd, weighted_median
 from medidiff.noise.spectrum import radial_frequency
-
-FloatArray = NDArray[np.float32]
-BoolArray = NDArray[np.bool_]
+from medidiff.volume import BoolArray, FloatArray
 
 PATCH_PX, STRIDE_PX = 32, 6
 FLAT_SHARE = 0.1
 MIN_PATCHES = 8
 STRUCTURE_LP_CM = 1.2  # below this, tissue structure outweighs the noise even in flat patches
 
-MAP_SMOOTHING_PX = 12.0
 EDGE_DROP = 1.2  # nepers of power by which a band edge exceeds the usual fall of the spectrum
 
 
@@ -58,7 +54,7 @@ def kernel_frequency(image: FloatArray, pixel_mm: float, mask: BoolArray) -> flo
 
 
 def interpolation_factor(stack: FloatArray) -> tuple[float, float]:
-    """Zero-filling of an MR image along ``(y, x)``: image matrix over the part of k-space with energy.
+    """Zero-filling of an MR image along ``(y, x)``: image matrix over the part of k-space that holds signal.
 
     The mean power spectrum along each axis falls steeply at the edge of the acquired box; the steepest fall
     over 0.06 cycles/px is that edge if it exceeds the usual fall of the spectrum by a factor of 3.3.
@@ -77,39 +73,6 @@ def interpolation_factor(stack: FloatArray) -> tuple[float, float]:
     for plane in stack:
         power += np.abs(fft.fft2((plane - plane.mean()) * window)) ** 2
     return _band_edge(power.mean(axis=1)), _band_edge(power.mean(axis=0))
-
-
-def local_sd_map(image: FloatArray, mask: BoolArray) -> FloatArray:
-    """Relative noise map m(u) = sigma(u) / sigma of one slice, smooth over 12 px, median 1 in the mask.
-
-    From the quietest fifth of each neighbourhood, so that edges and vessels do not pass for noise; outside
-    the mask the map is continued from the nearest tissue.
-
-    Args:
-        image: float32 ``[y, x]``; for CT from `estimate_ct.clean_hu`.
-        mask: bool ``[y, x]``, tissue: `estimate_ct.soft_tissue` or `estimate_mr.foreground`.
-
-    Returns:
-        float32 ``[y, x]``, within [0.25, 4]; ones where the mask is empty.
-    """
-    from scipy import ndimage
-
-    quiet, samples = quiet_sd(image, mask)
-    level = weighted_median(quiet[samples > 0], samples[samples > 0]) if (samples > 0).any() else 0.0
-    if level <= 0:
-        return np.ones(image.shape, dtype=np.float32)
-    log = np.where(samples > 0, np.log(np.clip(quiet / level, 0.1, 10)), 0)
-    weight = samples / samples.max()
-    total = np.full(log.shape, 1e-6)
-    value = np.zeros(log.shape)
-    # Each wider kernel counts only where the narrower ones see next to no tissue.
-    for wider, trust in ((1, 1.0), (4, 1e-2), (16, 1e-4)):
-        width = wider * MAP_SMOOTHING_PX / GRID_PX
-        value += trust * ndimage.gaussian_filter(weight * log, width)
-        total += trust * ndimage.gaussian_filter(weight, width)
-    y, x = (np.arange(n) / GRID_PX for n in image.shape)
-    fine = ndimage.map_coordinates(value / total, np.meshgrid(y, x, indexing="ij"), order=1, mode="nearest")
-    return np.asarray(np.exp(np.clip(fine, np.log(0.25), np.log(4.0))), dtype=np.float32)
 
 
 def _band_edge(power: NDArray[np.float64]) -> float:
