@@ -18,7 +18,7 @@ KERNEL_QUANTILE = 0.65
 
 FEW_FLAT_PATCHES, TEXTURE, LOW_SNR = 1.5, 0.2, 2.0
 """MR: above the first `TissueNoise.structure`, below the second `TissueNoise.whiteness` and below the third
-SNR the flattest patches hold structure or too little signal, and a Rayleigh background tells the level better."""
+SNR the flattest patches hold structure or too little signal: a Rayleigh background tells the level better."""
 
 
 @dataclass(frozen=True, eq=False)
