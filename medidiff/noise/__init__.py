@@ -7,6 +7,6 @@ Measuring: `estimate` finds the level of a volume from its slices: in soft tissu
 patches of MR (`estimate_mr`, from which `flatness` takes structure out) and in its background (`air`). `fill`
 finds what is no image.
 
-Describing: `spectrum` has reconstruction kernels, noise power spectra and noise drawn from them; `texture` has
-the mean frequency and the interpolation of a scan; `floor` has the bias of magnitudes at low signal.
+Describing: `spectrum` has reconstruction kernels, noise power spectra and noise drawn from them; `texture`
+has the mean frequency and the interpolation of a scan; `floor` has the bias of magnitudes at low signal.
 """
