@@ -3,8 +3,8 @@
     python benchmarks/identities.py ct [--slices 3] [--draws 8] [--markdown FILE]
     python benchmarks/identities.py mr
 
-For the model's mean D, calibrated variance v and samples s, with clean truth x and scan y (science notes,
-10.3): MSE(s) = 2 MSE(D), E[variance of s] = MSE(D), rms(y - s) = rms(noise), MSE(mean of M) = (1 + 1/M)
+For the model's mean D, calibrated variance v and samples s, with clean truth x and scan y:
+MSE(s) = 2 MSE(D), E[variance of s] = MSE(D), rms(y - s) = rms(noise), MSE(mean of M) = (1 + 1/M)
 MSE(D), E[v] = MSE(D), (y - D)^2 + MSE(D) = noise^2. Eight steps do not reach the limits: "8 steps" is what an
 exact network would give with them, and a figure within 10 % of that is met.
 
@@ -36,7 +36,7 @@ STEPS = 8
 TOLERANCE = 0.10
 LEAST_SNR = 4.0
 SHARE = 0.88
-"""Of the posterior variance that eight steps with the variance term carry (science notes, 10.2)."""
+"""Of the posterior variance that eight steps with the variance term carry, as in closed form (`tests/diffusion`)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
     python benchmarks/intervals.py mr
 
 Against a reference with noise of its own (SD sigma_F, a its share of the scan's noise variance) the estimate
-is (1-a) D + a y, and its error has variance (1-a)^2 v + (1-a) sigma_F^2 (science notes, 6). CT noise is lower
+is (1-a) D + a y, and its error has variance (1-a)^2 v + (1-a) sigma_F^2 (`NoisyTarget`). CT noise is lower
 towards the skin; sigma_F has the map of the simulated noise. MR: tissue, that is where the smoothed
 reference is above 4 SDs of its own noise; in air that noise has a floor. The gate: 88 to 92 % of these
 pixels in the 90 % interval.

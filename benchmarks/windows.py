@@ -8,7 +8,7 @@ Gain: PSNR in tissue over that of the noisy slice, dB, mean over slices; methods
 spectrum.
 
 The second table looks at scans as they are. Nobody has their truth; but if D is the mean and v the variance
-of the clean scan given the noisy one, then rms(y - D)^2 + mean v = sigma^2 (science notes, 10.3), in tissue.
+of the clean scan given the noisy one, then rms(y - D)^2 + mean v = sigma^2, in tissue.
 Less means that a network takes a part of the scan's noise for structure and leaves it.
 """
 

@@ -3,7 +3,7 @@
     python configs/release.py configs/ct.toml --card docs/cards/ct.md -o medidiff/models/zoo/ct
 
 1. The averaged weights of the chosen checkpoint are exported to ONNX.
-2. The variance head is calibrated on the validation patients (90 % intervals, science notes section 6).
+2. The variance head is calibrated on the validation patients (90 % intervals).
 3. bfloat16 is allowed on OpenVINO if it costs at most 0.1 dB and 0.5 HU (MR: 0.1 % of p99) of mean bias
    at every noise level, on the same validation patches.
 """

@@ -57,7 +57,7 @@ class Intensity:
 
     @classmethod
     def ct(cls) -> Intensity:
-        """z = (HU + 500) / 500 on [-1024, 3071] HU (science notes, section 2)."""
+        """z = (HU + 500) / 500 on [-1024, 3071] HU."""
         return cls("ct", offset=-500.0, scale=500.0, low=-1024.0, high=3071.0)
 
     @classmethod

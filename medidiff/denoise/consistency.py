@@ -102,7 +102,7 @@ class Consistency:
     def around(
         self, denoised: Denoised, y: FloatArray, process: Process, sigma: float, padding: BoolArray | None
     ) -> Denoised:
-        """The network's estimate made consistent with slice y (science notes, section 5).
+        """The network's estimate made consistent with slice y (`guided`).
 
         Args:
             denoised: the network.

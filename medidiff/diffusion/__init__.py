@@ -2,7 +2,7 @@
 
 Framework-neutral: everything is written with array operators, so NumPy, TensorFlow and JAX arrays pass
 through alike. Where a function of an array is needed (log, exp, clip, where, sum) it comes from a namespace
-`xp`, by default NumPy; ``keras.ops`` and ``jax.numpy`` serve as well. Symbols are those of the design:
+`xp`, by default NumPy; ``keras.ops`` and ``jax.numpy`` serve as well. Symbols in all of it:
 x clean, y scan, t noise SD of a state, D network estimate of E[x | state], v variance of x about D.
 """
 

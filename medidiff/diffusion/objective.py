@@ -29,7 +29,8 @@ class NoisyTarget:
 
     For independent Gaussian noises of equal covariance E[x_F | y] = (1 - a) E[x | y] + a y, so that
     regressing D on x* = (x_F - a y) / (1 - a) has the minimiser D = E[x | y]: nothing is to be undone at
-    inference. A network trained naively on x_F is repaired by the same formula, applied to its output.
+    inference. A network trained naively on x_F is repaired by the same formula, applied to its output. As an
+    estimate of x_F itself, (1 - a) D + a y has an error of variance (1 - a)^2 v + (1 - a) sigma_F^2.
 
     Attributes:
         sigma_f: noise SD of the reference.

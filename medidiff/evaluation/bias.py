@@ -1,4 +1,4 @@
-"""HU bias by tissue: the mean error that PSNR hides (science notes, section 11)."""
+"""HU bias by tissue: the mean error that PSNR hides."""
 
 from __future__ import annotations
 

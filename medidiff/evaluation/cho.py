@@ -1,8 +1,8 @@
 """CHO: how well a low-contrast insert can be told from its absence (channelized Hotelling observer).
 
-Laguerre-Gauss channels (Gallas and Barrett 2003, JOSA A 20:1725), science notes, section 11. The observer is
-trained on one half of the realisations and tested on the other, and the reverse: tested on its training
-cases it would flatter itself, and more so the fewer they are.
+Laguerre-Gauss channels (Gallas and Barrett 2003, JOSA A 20:1725). The observer is trained on one half of
+the realisations and tested on the other, then the reverse: tested on its training cases it would flatter
+itself, and more so the fewer they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PSNR, SSIM and RMSE per slice, then mean (science notes, section 11; ldct-benchmark convention)."""
+"""PSNR, SSIM and RMSE per slice, then mean: the convention of ldct-benchmark (Eulig et al. 2024)."""
 
 from __future__ import annotations
 

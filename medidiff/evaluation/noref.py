@@ -107,8 +107,8 @@ class NoReference:
     @property
     def noise_left(self) -> float | None:
         """Noise SD after over before; None where either is unknown."""
-        known = self.before.sigma and self.after.sigma is not None
-        return self.after.sigma / self.before.sigma if known else None  # type: ignore[operator]
+        before, after = self.before.sigma, self.after.sigma
+        return after / before if before and after is not None else None
 
     @property
     def nps_shift(self) -> float | None:

@@ -1,4 +1,4 @@
-"""What a figure was computed with: window, data range, clipping and mask."""
+"""Protocol: what a figure was computed with: window, data range, clipping and mask."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Window:
         return self.centre - self.width / 2
 
     def apply(self, image: NDArray[np.floating]) -> NDArray[np.float64]:
-        """W = clip((image - C + W/2) / W, 0, 1), float64."""
+        """w = clip((image - C + W/2) / W, 0, 1), float64."""
         return np.clip((np.asarray(image, np.float64) - self.low) / self.width, 0.0, 1.0)
 
 

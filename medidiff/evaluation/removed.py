@@ -18,9 +18,9 @@ SOFT_HU = (-200.0, 200.0)
 class RemovedNoise:
     """SD(scan - result) over SD(scan - reference).
 
-    With a noise-free reference a perfect result has 1, a posterior mean less. With a reference of a dose
-    fraction a of its own noise, the best estimate of that reference has sqrt(1 - a), a perfect clean image
-    1 / sqrt(1 - a) (science notes, section 11).
+    With a noise-free reference a perfect result has 1, a posterior mean less. Where the reference is noisy
+    itself and the scan has a times its dose, the best estimate of that reference has sqrt(1 - a), and a
+    perfect clean image 1 / sqrt(1 - a).
 
     Attributes:
         ratio: None where scan and reference are the same, or no pixel counts.

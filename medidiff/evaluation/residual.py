@@ -53,7 +53,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What pass over one slice leaves: powers of its patches and where they lie."""
+    """What the pass over one slice leaves: powers of its patches and where they lie."""
 
     slice: int
     tested: BoolArray
@@ -142,9 +142,7 @@ class ResidualSum:
                 Patch(s.slice, STRIDE_PX * i, STRIDE_PX * j, float(z[i, j]), float(amplitude[i, j]))
                 for i, j in np.argwhere(high).tolist()
             ]
-        return ResidualTest(
-            tuple(slices), threshold, visible, tested, tuple(flagged), freedom, share, unit
-        )  # fmt: skip
+        return ResidualTest(tuple(slices), threshold, visible, tested, tuple(flagged), freedom, share, unit)
 
 
 def _patches(image: NDArray[Any]) -> NDArray[Any]:
@@ -161,7 +159,7 @@ def _periodogram(patches: FloatArray) -> Floats:
 
 
 def _freedom(power: Floats) -> float:
-    """Nu of the ratio Q for noise of this power, from the filters' frequency responses."""
+    """nu of the ratio Q for noise of this power, from the filters' frequency responses."""
     f = np.fft.fftfreq(PATCH_PX)
     exponent = -2.0 * np.pi**2 * (f[:, None] ** 2 + f**2)
     fine, coarse = np.exp(exponent * FINE_PX**2), np.exp(exponent * COARSE_PX**2)

@@ -1,7 +1,7 @@
 """Writes a DICOM series as NIfTI, NRRD or MetaImage: only where its slices make one regular, upright grid.
 
 Nothing is resampled: a tilted, gapped or irregular stack is refused, because a file with one affine could
-only show it at a place where it is not (dicom-io brief, section 2).
+only show it at a place where it is not.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Read with nibabel's header classes, for single files (``.nii``) and header/image pairs (``.hdr`` with
 ``.img``), NIfTI-1 and NIfTI-2. A derived file keeps the header byte for byte, extensions included, but for
-the fields that must change (dicom-io brief, section 6):
+the fields that must change:
 
 * descrip names medidiff;
 * magic and vox_offset of a pair become those of a single file;

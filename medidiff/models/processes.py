@@ -15,7 +15,7 @@ from medidiff.models.conditioning import SCAN_WIDTH, WIDTH
 MATCHED = "matched"
 
 BRIDGE_SD = 0.6
-"""SD of the white bridge at its middle over the noise SD of the scan: 40 of 65 HU (science notes, 10.2)."""
+"""SD of the white bridge at its middle over the noise SD of the scan: 40 of 65 HU."""
 
 PLANES = 4
 """Planes of every network: c_in x_t, c_in previous, c_in next, ln of the relative local noise SD."""
@@ -46,7 +46,7 @@ PROCESSES = {
     "bridge": Kind(PLANES, WIDTH, True, "white Brownian bridge from the scan"),
     "mixing": Kind(PLANES, WIDTH, True, "noise-free mixing with the scan"),
 }
-"""By name (science notes, 10.1)."""
+"""By name; their formulas are in `medidiff.diffusion`."""
 
 
 def make(name: str, t_y: float, relative_sd: Array = 1.0) -> Process:

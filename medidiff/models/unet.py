@@ -24,9 +24,9 @@ def build(config: UNetConfig) -> keras.Model:
         config: shape of the network.
 
     Returns:
-        A model from ``planes [n, h, w, 4]`` and ``condition [n, K]`` to float32 ``[n, h, w, 2]``: F and h
-        of science notes (F: Karras et al. 2022, eq. 7; h: log of the variance over c_out squared).
-        h and w must be multiples of ``config.stride``.
+        A model from ``planes [n, h, w, 4]`` and ``condition [n, K]`` to float32 ``[n, h, w, 2]``: F
+        (Karras et al. 2022, eq. 7) and h, the log of the variance over c_out squared (`Precondition`).
+        Height and width must be multiples of ``config.stride``.
     """
     planes = keras.Input((None, None, config.planes), name="planes", dtype="float32")
     condition = keras.Input((config.condition,), name="condition", dtype="float32")

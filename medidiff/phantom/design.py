@@ -23,7 +23,7 @@ RING_MM, CORE_MM = 48.0, 20.0
 """Distance from the middle of the inserts to detect, and of those with an edge to measure."""
 
 DETECT = ((10.0, 3.0), (5.0, 7.0), (7.0, 5.0), (3.0, 14.0))
-"""Diameter in mm and contrast in HU of the inserts to detect, science notes, section 11."""
+"""Diameter in mm and contrast in HU of the inserts to detect: those of the MITA CCT189 phantom."""
 
 EDGES = (20.0, 100.0, 500.0)
 """Contrasts in HU of the inserts whose edge gives the TTF."""

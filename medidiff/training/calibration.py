@@ -49,7 +49,7 @@ def calibrate(
     whose target is noisier than the estimate say little about it and are left out.
 
     A target with noise of its own that is in the scan too (SD s, a its share of the scan's noise variance) is
-    estimated by (1-a) D + a y, whose error has variance (1-a)^2 v + (1-a) s^2 (science notes, 6). Of such MR
+    estimated by (1-a) D + a y, whose error has variance (1-a)^2 v + (1-a) s^2 (`NoisyTarget`). Of such MR
     targets only tissue counts, `TISSUE_SNR`.
 
     Args:

@@ -14,7 +14,7 @@ LEVELS = 1000
 """Levels of the DDPM in training (Ho et al. 2020)."""
 
 MIXING_LEVELS = 10
-"""Levels of the noise-free mixing (science notes, 10.1)."""
+"""Levels of the noise-free mixing, as in CoreDiff (Gao et al. 2024, IEEE Trans Med Imaging)."""
 
 BRIDGE_LOW = 0.02
 """Lowest level of the bridge: below it there is hardly any noise to remove."""
@@ -55,7 +55,7 @@ class Inputs:
     def state(
         self, x: FloatArray, y: FloatArray, t_y: float, rng: np.random.Generator
     ) -> tuple[FloatArray, float]:
-        """A state of the process and its noise level (science notes, 10.1).
+        """A state of the process and its noise level (`medidiff.diffusion.process`).
 
         Args:
             x: clean image.

@@ -2,7 +2,7 @@
 
 The noise of clinical scans has been through windows, interpolation and filters that nobody wrote down. A
 network that never sees such noise inserted takes it for structure, because all its targets have it. Where
-inserted noise has the spectrum of the target's own, the target can be corrected (science notes, 4.1):
+inserted noise has the spectrum of the target's own, the target can be corrected (`NoisyTarget`):
 
     x* = x_F - (sigma_F / sigma_ins)^2 (y - x_F),    E[x* | y] = E[x | y]
 """

@@ -28,8 +28,8 @@ class Penalties:
     """Weights of the optional terms.
 
     Attributes:
-        bias: of L_bias = sum over bins of (mean of (D - x) / c_out over the batch)^2 (science notes,
-            section 4); divided by c_out as lambda(s) divides the squared error.
+        bias: of L_bias = sum over bins of (mean of (D - x) / c_out over the batch)^2; divided by
+            c_out as lambda(s) divides the squared error.
         nps: of the squared log spectral distance between what was removed, y - D, and the noise, y - x.
         edges: bin edges, network units.
     """

@@ -26,7 +26,7 @@ class Variant:
     Args:
         source: draws slices that carry their reference.
         white: redraw all noise white and stationary, with the same SD.
-        corrected: correct the target for its own noise (science notes, 4.1); else the reference is taken
+        corrected: correct the target for its own noise (`NoisyTarget`); else the reference is taken
             for the truth. With white noise the correction is that of equal covariances.
     """
 

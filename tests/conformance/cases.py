@@ -1,7 +1,7 @@
-"""The table "Reading: case -> behaviour -> why" of the dicom-io brief, section 2, row by row.
+"""Awkward series by kind ("rows"): what is read of each, and how (conformance statement, sections 1 to 3).
 
 Each row is one or more `Case`: a series made with `make_series`, one knob turned, and what medidiff must make
-of it. `test_cases.py` checks every case in the same way. Rows are in the order of the table.
+of it. `test_cases.py` checks every case in the same way. Rows that share words belong together.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Case:
     """One series and what must come of it.
 
     Attributes:
-        row: words of the row of the table.
+        row: words that say what is awkward.
         make: makes the files.
         stacks: what they are, in the order of the first slice.
         skipped: reasons, by name, with the number of files of each.

@@ -1,4 +1,4 @@
-"""Every row of the table of the dicom-io brief, section 2: what is found, read, written and exported.
+"""Every row of `cases`: what is found, read, written and exported.
 
 The oracle is outside: closed forms of `make_series`, pydicom with a slope of our own, nibabel, and the
 validators of `validators.py`.

@@ -13,7 +13,7 @@ from validators import inconsistent, introduced, missing, newly_missing, require
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LOST = {"PositionReferenceIndicator", "Manufacturer", "KVP", "AcquisitionNumber",
         "SliceThickness"}  # fmt: skip
-"""What SimpleITK's example of writing a series loses of a CT (dicom-io brief, section 3)."""
+"""What SimpleITK's example of writing a series loses of a CT."""
 
 
 @pytest.fixture

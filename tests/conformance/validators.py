@@ -23,7 +23,7 @@ from pydicom.datadict import tag_for_keyword
 FALSE_ALARM = re.compile(
     r"present when condition unsatisfied.*Module=<(MRPulseSequence|BulkMotionSynchronization)>"
 )
-"""PS3.3 allows these "otherwise"; dciodvfy does not (dicom-io brief, section 5)."""
+"""PS3.3 allows these "otherwise"; dciodvfy does not."""
 
 PACKAGES = {
     "dciodvfy": "dicom3tools", "dcentvfy": "dicom3tools", "dcmftest": "dcmtk", "dcmconv": "dcmtk",

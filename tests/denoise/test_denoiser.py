@@ -120,7 +120,7 @@ def test_uncertainty_is_the_calibrated_sd_of_the_variance_head() -> None:
 
 
 def test_samples_scatter_by_the_posterior_variance() -> None:
-    """For D = c_skip x the posterior variance is c_out^2; eight steps keep most of it (science notes)."""
+    """For D = c_skip x the posterior variance is c_out^2; eight steps keep .88 of it (test_closed_form)."""
     volume = ct_volume((2, 64, 64))
     result = run(volume, mode="sample", samples=6, uncertainty=True)
     share = np.mean(result.uncertainty.astype(float) ** 2) / (500 * c_out(T)) ** 2

@@ -151,7 +151,7 @@ def test_kernel_multiplies_the_ramp_nps_by_its_square(many: list[ct.NoiseBases],
 
 
 def test_soft_kernel_noise_looks_like_that_of_a_scanner(many: list[ct.NoiseBases]) -> None:
-    """Measured B30f noise: mean frequency 3.3 lp/cm, NPS table of science notes 7.2 (plausibility only)."""
+    """Measured B30f noise: mean frequency 3.3 lp/cm, and its NPS (plausibility only)."""
     found = spectrum_of(draws(many, Kernel()))
     assert found.mean_frequency == pytest.approx(3.3, abs=0.3)
     assert spectrum_of(draws(many, RAMP)).mean_frequency > 4.2

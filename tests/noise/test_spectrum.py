@@ -37,7 +37,7 @@ def test_kernel_falls_to_half_at_f50_and_boosts_without_it() -> None:
 
 
 def test_soft_kernel_lies_within_the_measured_amplitudes() -> None:
-    """Measured on quarter-minus-full-dose noise of a B30f kernel (science notes 7.2; stated error .08)."""
+    """Measured on quarter-minus-full-dose noise of a B30f kernel, to within .08."""
     f = np.array([1.1, 1.7, 2.3, 2.9, 3.6, 4.2, 4.8, 5.5, 6.1, 6.7], np.float32)
     measured = [1.0, 1.05, 0.87, 0.81, 0.67, 0.56, 0.43, 0.30, 0.20, 0.13]
     assert np.abs(Kernel().response(f) - measured).max() < 0.09

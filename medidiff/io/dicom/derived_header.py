@@ -1,4 +1,4 @@
-"""The header of a derived DICOM image, by the table of the dicom-io brief, section 1 (PS3.3 2020).
+"""The header of a derived DICOM image (PS3.3 C.7.6.1.1; every attribute: conformance statement, section 4).
 
 `derive` turns the header of a source slice into that of the derived slice; it never touches pixels.
 """

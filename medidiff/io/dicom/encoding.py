@@ -54,7 +54,7 @@ def encode(
     *,
     copy: bool = False,
 ) -> Image:
-    """Stored values of one slice; see the rescale row of the brief's table.
+    """Stored values of one slice, on the source's rescale where that can hold them (PS3.3 C.11.1).
 
     Args:
         real: new values ``[y, x]``.

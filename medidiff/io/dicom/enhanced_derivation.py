@@ -1,6 +1,6 @@
 """The header of a derived enhanced image: its functional groups say, frame by frame, what was done.
 
-The rules are those of the dicom-io brief, section 1; sections C.7.6.16 and C.8.16 of PS3.3.
+The rules are those of `derived_header`, frame by frame (PS3.3 C.7.6.16 and C.8.16).
 """
 
 from __future__ import annotations

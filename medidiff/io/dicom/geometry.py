@@ -1,7 +1,7 @@
 """From slice headers to stacks: grouping, sorting by position, spacing, tilt, gaps, duplicates.
 
-The slice is the unit of truth (dicom-io brief, section 2): position along the normal decides the order,
-never a number or a file name, and an irregular series is kept slice by slice instead of being resampled.
+The slice is the unit of truth: its position along the normal (PS3.3 C.7.6.2.1.1) decides the order, never a
+number or a file name, and an irregular series is kept slice by slice instead of being resampled.
 """
 
 from __future__ import annotations
