@@ -36,7 +36,7 @@ STEPS = 8
 TOLERANCE = 0.10
 LEAST_SNR = 4.0
 SHARE = 0.88
-"""Of the posterior variance that eight steps with the variance term carry, as in closed form (`tests/diffusion`)."""
+"""Share of the posterior variance that eight steps with the variance term carry, in closed form."""
 
 
 @dataclass(frozen=True)
