@@ -16,7 +16,7 @@ from medidiff.models.config import UNetConfig
 from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.volume import Volume
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Bundle:
     folder: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise ModelError("A model name is letters, digits, dot, dash and underscore", received=self.name)
         if self.modality not in KINDS:
             raise ModelError("A model is for ct or mr", received=self.modality)

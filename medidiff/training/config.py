@@ -11,6 +11,10 @@ from typing import Any
 from medidiff.errors import UsageError
 from medidiff.models.config import UNetConfig
 from medidiff.models.processes import MATCHED, PROCESSES
+from medidiff.training.limits import check
+
+DERIVED = ("planes", "condition")
+"""Of the network: the process decides about them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class DataConfig:
         noise: ``"matched"``, or ``"white"`` of the same SD (ablation).
         conditioning: what the network is told about the noise: ``"map"`` (level and relative map),
             ``"scalar"`` (level alone) or ``"none"`` (ablations).
-        correction: correct noisy targets (science notes, 4.1); else they are taken for the truth. Only with
+        correction: correct noisy targets (`NoisyTarget`); else they are taken for the truth. Only with
             the matched process is there a correction.
         context: give the network the neighbour slices (2.5D); else it works in 2D.
         device: make the samples on the accelerator that trains (JAX).
@@ -82,7 +86,7 @@ class OptimiserConfig:
         soft_weight: weight of soft tissue (CT).
         clip: gradients are clipped to this global norm.
         precision: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
-        bias: weight of the penalty on the mean error of each HU bin (science notes, section 4).
+        bias: weight of the penalty on the mean error of each HU bin (`Penalties`).
         nps: weight of the penalty on the spectrum of what is removed.
         inverse_variance: samples with noisy targets count as much as they tell, v / (v + excess).
         kind: ``"adam"``, or ``"muon"``, which learns more in a step.
@@ -117,7 +121,7 @@ class TrainConfig:
         validate_every: steps between validations.
         checkpoint_every: steps between checkpoints.
         process: forward process, ``"matched"``, or ``"ddpm"`` (with the scan as a condition), ``"prior"``
-            (DDPM that never sees the scan), ``"bridge"`` or ``"mixing"`` (science notes, 10.1).
+            (DDPM that never sees the scan), ``"bridge"`` or ``"mixing"`` (`medidiff.models.processes`).
         context_start: what random initial weights make of the neighbour slices: ``"zero"``, nothing at first
             (`medidiff.training.start.without_context`), or ``"random"``.
         network: shape of the U-Net.
@@ -152,7 +156,7 @@ def _section(cls: type[Any], values: Any, where: str) -> Any:
     """Builds a section, refusing unknown keys with the list of the known ones, and values of another kind."""
     if not isinstance(values, Mapping):
         raise UsageError("This must be a section of settings", where=where, received=values)
-    known = {f.name: f.default for f in fields(cls)}
+    known = {f.name: f.default for f in fields(cls) if f.name not in DERIVED}
     if unknown := sorted(set(values) - set(known)):
         raise UsageError(
             f"Unknown setting {unknown[0]!r}", where=where, hint=f"Known: {', '.join(sorted(known))}."
@@ -174,7 +178,8 @@ def load(path: Path) -> TrainConfig:
     """Reads a run from TOML.
 
     Raises:
-        UsageError: the file is missing, is no TOML, or names an unknown setting.
+        UsageError: the file is missing, is no TOML, names an unknown setting, or gives one a value that makes
+            no sense.
     """
     if sys.version_info >= (3, 11):
         import tomllib
@@ -190,21 +195,7 @@ def load(path: Path) -> TrainConfig:
     for name, cls in sections.items():
         values[name] = _section(cls, values.get(name, {}), f"{path} [{name}]")
     config: TrainConfig = _section(TrainConfig, values, str(path))
-    if config.modality not in ("ct", "mr"):
-        raise UsageError(
-            "modality must be ct or mr", where=path, received=config.modality, hint="Set it at the top."
-        )
-    for name, value, known in (
-        ("process", config.process, tuple(PROCESSES)),
-        ("context_start", config.context_start, ("zero", "random")),
-        ("noise", config.data.noise, ("matched", "white")),
-        ("conditioning", config.data.conditioning, ("map", "scalar", "none")),
-        ("kind", config.optimiser.kind, ("adam", "muon")),
-    ):
-        if value not in known:
-            raise UsageError(
-                f"{name} must be {', '.join(known[:-1])} or {known[-1]}", where=path, received=value
-            )
+    check(config, str(path))
     # The process decides how much the network is given.
     kind = PROCESSES[config.process]
     shape = replace(config.network, planes=kind.planes, condition=kind.condition)
