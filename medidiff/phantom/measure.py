@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from medidiff.errors import GeometryError
 from medidiff.evaluation.cho import Detectability, detectability, difference
 from medidiff.evaluation.nps import NoisePower, ensemble_noise, frequency_shift, log_l1, nps
+from medidiff.evaluation.score import plain
 from medidiff.evaluation.ttf import Ttf, ttf
 from medidiff.phantom.design import PIXEL_MM, SIZE_PX, Design, Insert, Point
 from medidiff.volume import FloatArray
@@ -95,8 +96,8 @@ class Findings:
         """Plain values for JSON."""
         return {
             "nps": None if self.noise is None else self.noise.as_dict(),
-            "mean_frequency_shift": None if self.texture is None else _plain(self.texture[0]),
-            "nps_log_l1": None if self.texture is None else _plain(self.texture[1]),
+            "mean_frequency_shift": None if self.texture is None else plain(self.texture[0]),
+            "nps_log_l1": None if self.texture is None else plain(self.texture[1]),
             "ttf": [{"insert": e.insert.label, **e.ttf.as_dict()} for e in self.edges],
             "cho": [
                 {
@@ -182,8 +183,3 @@ def _level(clean: FloatArray, image: FloatArray, insert: Insert) -> Level:
     error = (image[:, inside].astype(np.float64) - clean[:, inside]).mean(axis=1)
     bias, margin = float(error.mean()), 1.96 * float(error.std(ddof=1) / np.sqrt(len(error)))
     return Level(insert, float(clean[:, inside].mean(dtype=np.float64)), bias, (bias - margin, bias + margin))
-
-
-def _plain(value: float) -> float | None:
-    """A number that JSON knows, or None."""
-    return value if np.isfinite(value) else None

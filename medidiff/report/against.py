@@ -52,7 +52,7 @@ def against(number: int, reference: Volume, arms: Sequence[ArmFigures], wanted: 
         wanted: slices that the user asked for, counted from 1.
     """
     last = arms[-1]
-    chosen = choose([_finite(v) for v in last.comparison.psnr.per_slice], [n - 1 for n in wanted])
+    chosen = choose(last.comparison.psnr.per_slice, [n - 1 for n in wanted])
     shown = arms[-MOST_ARMS:]
     volumes = {f"arm{k}": a.volume.array for k, a in enumerate(shown, start=1)}
     volumes["reference"] = reference.array
@@ -95,9 +95,9 @@ def _arm(arm: ArmFigures) -> dict[str, Any]:
         identical = " Slices identical to the reference are left out." if score.metric == "PSNR" else ""
         measures.append(
             Measure(
-                score.metric.lower(), score.metric, _finite(score.mean), score.unit,
+                score.metric.lower(), score.metric, score.mean, score.unit,
                 f"{score.protocol}.{identical}{f' {score.note}.' if score.note else ''}", SPECS[score.metric],
-                per_slice=tuple(_finite(v) for v in score.per_slice), headline=True,
+                per_slice=score.per_slice, headline=True,
             ).as_dict()
         )  # fmt: skip
     found: dict[str, Any] = {
@@ -126,8 +126,3 @@ def _arm(arm: ArmFigures) -> dict[str, Any]:
     if arm.reliability is not None:
         found["reliability"] = arm.reliability.as_dict()
     return found
-
-
-def _finite(value: float) -> float | None:
-    """None for inf and NaN."""
-    return float(value) if np.isfinite(value) else None

@@ -12,15 +12,12 @@ from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.noref import NoReference
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.structure import PATCH_PX, ResidualTest
-from medidiff.report.measure import Measure, of_slices
+from medidiff.report.measure import INTERVAL, Measure, of_slices
 from medidiff.report.pictures import DIFFERENCE_SDS, choose, not_there, standard_window, take
 from medidiff.report.study import Study
 from medidiff.volume import Volume
 
 NOT_THE_ERROR = "It is the noise that can still be seen; how far the result may be off, the uncertainty says."
-
-INTERVAL = 1.96
-"""Standard errors on each side of a 95 % confidence interval."""
 
 
 def alone(number: int, scan: Volume, result: Result, wanted: Sequence[int] = ()) -> Study:

@@ -23,9 +23,7 @@ def cohort_page(report: Mapping[str, Any]) -> str:
     heading = count(len(report["series"]), "series", "series")
     contents = [{"id": "figures", "title": "Figures"}, *({"id": p["id"], "title": p["title"]} for p in parts)]
     contents += [{"id": "differences", "title": "Differences between arms"}] if report["differences"] else []
-    contents += [
-        {"id": name, "title": name.capitalize()} for name in ("outliers", "series")
-    ]  # fmt: skip
+    contents += [{"id": name, "title": name.capitalize()} for name in ("outliers", "series")]
     contents.append({"id": "reproduce", "title": "How to reproduce"})
     outliers = _outliers(root)
     return render(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medidiff.report import plots
+from medidiff.report.measure import INTERVAL
 from medidiff.report.wording import number, sentence
 
 DRAWN_BY_SLICE = 5
@@ -126,7 +127,7 @@ def _whisker(one: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """Value and ends of its interval."""
     if one["value"] is None:
         return None
-    room = 1.96 * (one["error"] or 0.0)
+    room = INTERVAL * (one["error"] or 0.0)
     return one["value"], one["value"] - room, one["value"] + room
 
 

@@ -29,7 +29,7 @@ def head(
     """The first part of report.json.
 
     Args:
-        kind: ``"denoising"``, ``"evaluation"`` or ``"cohort"``.
+        kind: ``"denoising"``, ``"evaluation"``, ``"phantom"`` or ``"cohort"``.
         started: when it began.
         seconds: time taken.
         command: how it was started, word by word: program, verb, arguments; empty where it was not started

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+INTERVAL = 1.96
+"""Standard errors on each side of a 95 % confidence interval."""
+
 
 @dataclass(frozen=True)
 class Measure:

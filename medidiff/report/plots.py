@@ -51,11 +51,9 @@ def curves(
     y_label: str,
     *,
     flagged: Sequence[float] = (),
-    marks: Sequence[tuple[float, str, str]] = (),
     level: tuple[float, str] | None = None,
     log: bool = False,
     from_zero: bool = True,
-    x_range: tuple[float, float] | None = None,
 ) -> str:
     """Curves over one axis.
 
@@ -64,23 +62,19 @@ def curves(
         x_label: with its unit.
         y_label: with its unit.
         flagged: abscissae that are marked as flagged.
-        marks: upright marks: place, role, legend.
         level: a level line: value and legend.
         log: logarithmic ordinate.
         from_zero: the ordinate starts at 0.
-        x_range: ends of the abscissa.
     """
     with new_figure() as (figure, axes):
         for one in lines:
             y = np.array([np.nan if v is None else v for v in one.y], float)
-            marker = "o" if len(y) < 30 and not log and len(marks) == 0 else None
+            marker = "o" if len(y) < 30 and not log else None
             axes.plot(
                 one.x, y, color=ROLES[one.role], linestyle=LINES[one.role], label=one.label, marker=marker
             )
             if one.low is not None and one.high is not None:
                 axes.fill_between(one.x, one.low, one.high, color=ROLES[one.role], alpha=0.18, linewidth=0)
-        for place, role, text in marks:
-            axes.axvline(place, color=ROLES[role], linewidth=0.9, linestyle=(0, (1, 2)), label=text)
         if level is not None:
             axes.axhline(level[0], color=ROLES["muted"], linewidth=0.9, linestyle=(0, (5, 3)), label=level[1])
         if log:
@@ -94,8 +88,6 @@ def curves(
                 [place], [0.02], marker="^", color=ROLES["flag"], linestyle="none", clip_on=False, zorder=5,
                 transform=axes.get_xaxis_transform(), label="flagged" if k == 0 else None, markersize=6,
             )  # fmt: skip
-        if x_range is not None:
-            axes.set_xlim(*x_range)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         legend(axes)
@@ -106,20 +98,16 @@ def whiskers(
     rows: Sequence[str],
     groups: Sequence[tuple[str, str, Sequence[tuple[float, float, float] | None]]],
     x_label: str,
-    *,
-    zero: bool = True,
 ) -> str:
-    """Values with intervals, one row a name.
+    """Values with intervals, one row a name, and a line at 0.
 
     Args:
         rows: names, from the top.
         groups: label, role, and (value, low, high) for each row or None.
         x_label: with its unit.
-        zero: draw a line at 0.
     """
     with new_figure(height=0.75 + 0.36 * len(rows) + 0.3 * (len(groups) > 1)) as (figure, axes):
-        if zero:
-            axes.axvline(0, color=ROLES["muted"], linewidth=0.9)
+        axes.axvline(0, color=ROLES["muted"], linewidth=0.9)
         for g, (label, role, values) in enumerate(groups):
             shift = 0.22 * (g - (len(groups) - 1) / 2)
             at = [k + shift for k, v in enumerate(values) if v is not None]
@@ -179,7 +167,7 @@ def strip(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(x_label)
-        low, high = min(data.min(), data.min()), data.max()
+        low, high = data.min(), data.max()
         room = 0.06 * (high - low or abs(high) or 1.0)
         axes.set_xlim(low - room, high + room)
         return svg(figure)
