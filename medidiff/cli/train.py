@@ -7,10 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from medidiff.cli.options import INPUT, HelpfulCommand, progress_option, talk_options
+from medidiff.errors import readable
+
+if TYPE_CHECKING:
+    from medidiff.training.config import TrainConfig
 
 
 @click.command(cls=HelpfulCommand, short_help="Train a model from a configuration file.")
@@ -64,6 +69,8 @@ def command(
     bundle = None if start is None else models.load(start)
     if pack_file is None:
         _check_backend()
+    if not config.data.pack:
+        _say_scans(config, quiet=quiet, verbose=verbose)
     if config.modality == "ct" and not config.data.pack:
         from medidiff.training.ct_cache import prepare
 
@@ -94,6 +101,28 @@ def command(
         click.echo(f"medidiff: finished; {_line(final, total)}", err=True)
     made(progress, trainer.folder)
     return 0
+
+
+def _say_scans(config: TrainConfig, *, quiet: bool, verbose: bool) -> None:
+    """Finds the scans before anything slow begins, and says how many there are and what is left out."""
+    from medidiff.training.scans import ROLES, data_root, find, unused
+
+    root, patients = data_root(config.data.root), []
+    for role in ROLES:
+        scans, skipped = find(root, config.modality, role)
+        patients.append({scan.patient for scan in scans})
+        if quiet:
+            continue
+        click.echo(f"medidiff: {role}: {len(scans)} scans of {len(patients[-1])} patients", err=True)
+        if skipped:
+            click.echo(f"medidiff: note: {role}: not used: {unused(skipped)}", err=True)
+        for skip in skipped if verbose else ():
+            click.echo(f"  {readable(skip.path)}: {skip.sentence}", err=True)
+    if both := set.intersection(*patients):
+        click.echo(
+            f"medidiff: note: patients in both train and val: {len(both)}. Validation and the intervals of a "
+            "released model would flatter it: give each patient one role.", err=True,
+        )  # fmt: skip
 
 
 def _check_backend() -> None:

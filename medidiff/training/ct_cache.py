@@ -6,21 +6,26 @@ stored bases takes milliseconds.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
+import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff.errors import NoImageError, OutputError
 from medidiff.noise import ct
 from medidiff.noise.spectrum import Kernel
 from medidiff.training.binning import binned, may_be_binned, slab_means
 from medidiff.training.config import TrainConfig
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import FloatArray, Volume, spread
 
 VERSION = 1
 LOW_HU, HIGH_HU = -1024.0, 3071.0
@@ -77,7 +82,7 @@ def folder(config: TrainConfig) -> Path:
 def prepare(
     config: TrainConfig, role: str, progress: Callable[[int], None] | None = None, workers: int = 2
 ) -> Path:
-    """Makes what is missing of the cache.
+    """Makes what is missing of the cache, and notes which of its slices are those of this data folder.
 
     Args:
         config: the run.
@@ -87,21 +92,67 @@ def prepare(
 
     Returns:
         The folder that holds one file a slice.
+
+    Raises:
+        NoImageError: there are no scans, or one of them holds no image.
+        OutputError: the cache cannot be written.
     """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     target = folder(config) / role
-    target.mkdir(parents=True, exist_ok=True)
     scans = list_scans(data_root(config.data.root), "ct", role)
-    done = 0
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_prepare_scan, config, scan, target) for scan in scans]
-        for job in jobs:
-            done += job.result()
-            if progress:
-                progress(done)
+    names: list[str] = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            jobs = [pool.submit(_prepare_scan, config, scan, target) for scan in scans]
+            try:
+                for job in jobs:
+                    names += job.result()
+                    if progress:
+                        progress(len(names))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        beside = target.with_name(f".{_index(config, role).name}.{os.getpid()}")
+        beside.write_text(json.dumps(names), "utf-8")
+        os.replace(beside, _index(config, role))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EEXIST):
+            raise  # of reading, not of writing
+        raise OutputError(
+            "The noise cache cannot be written", where=target, received=error.strerror,
+            hint="Make room, or set [data] cache to another folder; what is there is kept.",
+        ) from error  # fmt: skip
     return target
+
+
+def paths(config: TrainConfig, role: str) -> list[Path]:
+    """The slices of a role that `prepare` noted for this data folder; all of the cache where it did not.
+
+    Several data folders may share a cache, and scans may have left a data folder or changed their role.
+
+    Raises:
+        NoImageError: there is none.
+    """
+    target = folder(config) / role
+    try:
+        found = [target / name for name in json.loads(_index(config, role).read_text("utf-8"))]
+    except FileNotFoundError:
+        found = list(target.glob("[!.]*.npz"))
+    if not found:
+        raise NoImageError(
+            "The CT noise cache holds no slice of this run", where=target,
+            hint="`medidiff train` fills it before training, with slices at least as large as [data] patch.",
+        )  # fmt: skip
+    return sorted(found)
+
+
+def _index(config: TrainConfig, role: str) -> Path:
+    """Where it is noted which slices of the cache are those of a data folder."""
+    root = str(data_root(config.data.root).resolve())
+    return folder(config) / f"{role}-{hashlib.sha256(root.encode()).hexdigest()[:10]}.json"
 
 
 def load(path: Path) -> Item:
@@ -119,14 +170,34 @@ def load(path: Path) -> Item:
         )
 
 
-def _prepare_scan(config: TrainConfig, scan: Scan, target: Path) -> int:
-    count = 0
+def _prepare_scan(config: TrainConfig, scan: Scan, target: Path) -> list[str]:
+    """Makes the missing slices of a scan; gives the names of all."""
+    names: list[str] = []
+    seen: Counter[tuple[int, ...]] = Counter()
     for volume in read_scan(scan):
-        for task in _tasks(config, scan, volume, target):
-            count += 1
-            if not task.path.exists():
+        # Series of one size in one folder are told apart, else the first would stand for all of them.
+        seen[volume.array.shape] += 1
+        again = seen[volume.array.shape]
+        named = scan if again == 1 else replace(scan, label=f"{scan.label} {again}")
+        for task in _tasks(config, named, volume, target):
+            names.append(task.path.name)
+            if not _is_made(task):
                 _make(task, config.data.views)
-    return count
+    return names
+
+
+def _is_made(task: _Task) -> bool:
+    """Whether the cache has this slice, of these very pixels."""
+    try:
+        with np.load(task.path, allow_pickle=False) as made:
+            same = np.array_equal(made["hu"], _stored(task.hu)) and float(made["pixel_mm"]) == task.pixel_mm
+            return bool(same and str(made["scan"]) == task.scan)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return False
+
+
+def _stored(hu: FloatArray) -> NDArray[np.int16]:
+    return np.rint(hu).astype(np.int16)
 
 
 def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Iterator[_Task]:
@@ -148,11 +219,11 @@ def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Ite
         seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
         return _Task(three, present, volume.pixel_mm, scale, clean, scan.label, seed, target / f"{name}.npz")
 
-    for centre in np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)):
+    for centre in spread(count, min(count, most)):
         yield task(hu, int(centre), apart, clean=False, scale=1.0)
     if count >= 9 and may_be_binned(hu.shape, config.data.patch):
         small = binned(slab_means(hu))
-        for centre in np.unique(np.linspace(0, len(small) - 1, min(len(small), 12)).astype(int)):
+        for centre in spread(len(small), min(len(small), 12)):
             # Binned slices play small patients at the original pixel size; doubled paths keep their noise.
             yield task(small, int(centre), 1, clean=True, scale=2.0)
 
@@ -176,18 +247,21 @@ def _make(task: _Task, views: int) -> None:
     electronic_sd = float(np.sqrt(np.mean((made.electronic[mask] / relative[mask]) ** 2)))
     bases = np.concatenate([made.quantum / quantum_sd, made.electronic[None] / electronic_sd])
     beside = task.path.with_name(f".{task.path.name}.{os.getpid()}.npz")
-    np.savez(
-        beside,
-        hu=np.rint(task.hu).astype(np.int16),
-        present=task.present,
-        bases=np.clip(bases, -6e4, 6e4).astype(np.float16),
-        electronic_ratio=electronic_sd / quantum_sd,
-        relative_sd=relative.astype(np.float16),
-        pixel_mm=task.pixel_mm,
-        clean=task.clean,
-        scan=task.scan,
-    )
-    os.replace(beside, task.path)
+    try:
+        np.savez(
+            beside,
+            hu=_stored(task.hu),
+            present=task.present,
+            bases=np.clip(bases, -6e4, 6e4).astype(np.float16),
+            electronic_ratio=electronic_sd / quantum_sd,
+            relative_sd=relative.astype(np.float16),
+            pixel_mm=task.pixel_mm,
+            clean=task.clean,
+            scan=task.scan,
+        )
+        os.replace(beside, task.path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def relative_sd(quantum: FloatArray, hu: FloatArray, pixel_mm: float, smooth: float = 12.0) -> FloatArray:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.errors import NoImageError
 from medidiff.noise import ct
 from medidiff.noise.spectrum import Kernel, hann_patches, noise_power_spectrum
 from medidiff.training import ct_cache
@@ -46,14 +45,8 @@ class Reference:
 
 
 def cached_references(config: TrainConfig, role: str) -> list[Reference]:
-    """All slices of the cache of a role, with their measured levels and kernels."""
-    target = ct_cache.folder(config) / role
-    paths = sorted(target.glob("[!.]*.npz"))
-    if not paths:
-        raise NoImageError(
-            "The CT noise cache is empty", where=target, hint="`medidiff train` fills it before training."
-        )
-    items = [ct_cache.load(p) for p in paths]
+    """The slices of the cache of a role, with their measured levels and kernels."""
+    items = [ct_cache.load(p) for p in ct_cache.paths(config, role)]
     kernels, levels = measured_kernels(items), measured_levels(items)
     weight = config.optimiser.soft_weight
     return [

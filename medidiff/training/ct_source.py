@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff.errors import RefusedError
 from medidiff.intensity import Intensity
 from medidiff.noise.spectrum import draw_kernel, radial_frequency
 from medidiff.training import ct_cache
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_reference import MAX_TARGET_SD, OWN_GRID, Reference, cached_references
 from medidiff.training.inserts import draw_inserts
-from medidiff.training.patches import SimulatedSlice, neighbour_level
+from medidiff.training.patches import SimulatedSlice, neighbour_level, too_small
 from medidiff.volume import FloatArray
 
 TARGET_RATIO = 1.41
@@ -55,7 +56,15 @@ class CTSource:
             everything = cached_references(config, role)
         # The cache is shared by runs of every patch size.
         everything = [r for r in everything if min(r.item.hu.shape[1:]) >= config.data.patch]
+        if not everything:
+            raise too_small("ct", role, config.data.patch)
         self.references = [r for r in everything if not r.item.clean and r.sigma <= MAX_TARGET_SD]
+        if not self.references:
+            raise RefusedError(
+                f"No {role} slice can be a target: the noise of all is above {MAX_TARGET_SD:g} HU, or they "
+                "show too little soft tissue to measure it",
+                hint="Add thicker or smoother reconstructions.",
+            )
         self.clean = [r for r in everything if r.item.clean] or self.references
         # Small crops have fewer pixels to offer.
         area = np.array([min(r.item.hu.shape[1:]) for r in self.references], float)

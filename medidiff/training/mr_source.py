@@ -14,7 +14,7 @@ from medidiff.training.binning import binned, may_be_binned
 from medidiff.training.config import TrainConfig
 from medidiff.training.mr_own import binned_colour, colour, own_spectrum, simulate_own
 from medidiff.training.mr_stacks import BACKGROUND, Stack, foreground, load_stacks
-from medidiff.training.patches import SimulatedSlice, neighbour_level
+from medidiff.training.patches import SimulatedSlice, neighbour_level, too_small
 from medidiff.training.scans import data_root, list_scans
 from medidiff.volume import FloatArray
 
@@ -57,6 +57,8 @@ class MRSource:
         else:
             for scan in list_scans(data_root(config.data.root), "mr", role):
                 self.stacks += load_stacks(scan, config.data.patch)
+        if not self.stacks:
+            raise too_small("mr", role, config.data.patch)
         # A slice is as likely as any other, whichever volume it is of.
         counts = np.array([len(s.slices) for s in self.stacks], float)
         self.share = np.minimum(counts, 60) / np.minimum(counts, 60).sum()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.intensity import Intensity
-from medidiff.training.scans import Scan, read_scan
+from medidiff.training.scans import Scan, naming, read_scan
 from medidiff.volume import FloatArray, is_cubic
 
 BACKGROUND = 0.03
@@ -45,7 +45,8 @@ def load_stacks(scan: Scan, minimum: int) -> list[Stack]:
 def volumes(scan: Scan) -> Iterator[tuple[FloatArray, tuple[float, float, float], float]]:
     """Slices ``[z, y, x]`` in units of the foreground p99, spacing in mm and own noise SD of each volume."""
     for volume in read_scan(scan):
-        slices = Intensity.for_volume("mr", volume).to_model(volume.array)
+        with naming(scan):
+            slices = Intensity.for_volume("mr", volume).to_model(volume.array)
         yield slices, volume.spacing, own_level(slices)
 
 

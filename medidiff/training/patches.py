@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
-from medidiff.models.conditioning import SCAN_WIDTH, Condition, vector
+from medidiff.errors import RefusedError
+from medidiff.models.conditioning import RELATIVE_SD, SCAN_WIDTH, Condition, vector
 from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.training.inputs import Inputs
 from medidiff.training.samples import FloatArray, Samples
@@ -31,6 +32,14 @@ LOUDER = 0.3
 def neighbour_level(sigma: float, rng: np.random.Generator) -> float:
     """Noise SD of the neighbours of a slice with `sigma`: the same, or up to ten times as much."""
     return sigma * float(np.exp(rng.uniform(0.0, np.log(10.0)))) if rng.random() < LOUDER else sigma
+
+
+def too_small(modality: str, role: str, patch: int) -> RefusedError:
+    """One sentence about scans that give no patch."""
+    return RefusedError(
+        f"No {modality.upper()} scan of role {role!r} is as large as a patch",
+        received=f"[data] patch = {patch}", hint="Lower patch, or add larger scans.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ def cut(
             log_map = absent
         else:
             jitter = np.float32(rng.normal(0.0, 0.05))
-            log_map = np.log(np.clip(view(slice_.relative_sd), 0.05, 20.0)) + jitter
+            log_map = np.log(np.clip(view(slice_.relative_sd), *RELATIVE_SD)) + jitter
             log_map = log_map if inputs.conditioning == "map" else absent
         texture = None if rng.random() < DROP_TEXTURE else slice_.texture
         if texture is not None:

@@ -158,11 +158,9 @@ def pixel_sizes(config: TrainConfig) -> list[float]:
     from medidiff.training import ct_cache
 
     sizes = []
-    for path in sorted((ct_cache.folder(config) / "train").glob("[!.]*.npz")):
+    for path in ct_cache.paths(config, "train"):
         with np.load(path, allow_pickle=False) as item:  # reads this one member, not the pictures
             sizes.append(float(item["pixel_mm"]))
-    if not sizes:
-        raise UsageError("The CT noise cache is empty", where=ct_cache.folder(config))
     return sizes
 
 

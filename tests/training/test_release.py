@@ -13,7 +13,7 @@ from networks import random_inputs, random_weights, tiny_bundle
 from toy import ToySource, toy_config
 
 from medidiff.diffusion.precondition import Precondition
-from medidiff.errors import ModelError, OutputError, UsageError
+from medidiff.errors import ModelError, NoImageError, OutputError, UsageError
 from medidiff.models import store
 from medidiff.models.bundle import Trained
 from medidiff.training import checkpoint
@@ -95,7 +95,7 @@ def test_a_bundle_runs_the_averaged_weights(tmp_path: Path) -> None:
 def test_trained_ranges_come_from_the_run(tmp_path: Path) -> None:
     config = toy_config(tmp_path)
     config = replace(config, data=replace(config.data, cache=str(tmp_path / "cache")))
-    with pytest.raises(UsageError, match="cache is empty"):
+    with pytest.raises(NoImageError, match="cache holds no slice"):
         pixel_sizes(config)
     fill_cache(config)
     assert pixel_sizes(config) == pytest.approx([0.7] * 4)

@@ -37,6 +37,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(1)
     ct = np.stack([body((80, 88)) + 20 * rng.standard_normal((80, 88)) for _ in range(10)])
+    (root / "ct/val/x").mkdir(parents=True)
+    (root / "ct/val/x/0001.dcm").write_bytes(b"")
     save_nifti(root / "ct/train/one/ct_scan.nii.gz", np.rint(ct).astype(np.int16), (SPACING, 0.8, 0.8))
     ball = np.indices((72, 72, 72)) - 35.5
     signal = np.where(np.sqrt((ball**2).sum(0)) < 30, 800.0, 0.0)
@@ -47,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = {
         "ct": [
             ["train", "a", "train/one/ct_scan.nii.gz", "P1", THICKNESS],
-            ["val", "a", "val/x/y", "P2", 1.0],
+            ["val", "a", "val/x/0001.dcm", "P2", 1.0],
         ],
         "mr": [["train", "b", "train/two/t1.nii.gz", "S1", ""]],
     }
@@ -71,12 +73,13 @@ def config(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train
 def test_the_manifest_splits_by_role(data: Path) -> None:
     (scan,) = list_scans(data, "ct", "train")
     assert (scan.patient, scan.source, scan.thickness_mm) == ("P1", "a", THICKNESS)
-    assert scan.path == data / "ct/train/one"
-    assert list_scans(data, "ct", "val")[0].patient == "P2"
+    assert scan.path == data / "ct/train/one/ct_scan.nii.gz"
+    (slices,) = list_scans(data, "ct", "val")
+    assert (slices.patient, slices.path) == ("P2", data / "ct/val/x"), "a slice stands for its folder"
     assert list_scans(data, "mr", "train")[0].thickness_mm == 0.0
     with pytest.raises(NoImageError, match="'val'"):
         list_scans(data, "mr", "val")
-    with pytest.raises(NoImageError, match="manifest"):
+    with pytest.raises(NoImageError, match="no such folder.*docs/training.md"):
         list_scans(data / "ct", "ct", "train")
 
 
