@@ -96,6 +96,8 @@ def command(
             click.echo(f"medidiff: {_line(figures, total)}", err=True)
 
     trainer = Trainer(config, resume=resume, start=bundle, report=report)
+    if trainer.changes and not quiet:
+        click.echo(f"medidiff: note: resumed with other settings: {'; '.join(trainer.changes)}", err=True)
     final = trainer.run()
     if not quiet:
         click.echo(f"medidiff: finished; {_line(final, total)}", err=True)

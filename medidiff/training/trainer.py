@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import keras
 import numpy as np
 
 from medidiff.diffusion.precondition import Precondition
-from medidiff.errors import CancelledError, OutputError, UsageError
+from medidiff.errors import CancelledError, MedidiffError, OutputError, UsageError
 from medidiff.models.bundle import Bundle
 from medidiff.models.unet import build
 from medidiff.training import checkpoint as checkpoints
@@ -23,9 +21,11 @@ from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
 from medidiff.training.loader import Source, batches
 from medidiff.training.logbook import open_log
+from medidiff.training.resume import changes
 from medidiff.training.samples import FloatArray, Samples
 from medidiff.training.start import take_over, without_context
 from medidiff.training.step import ema_decay, learning_rate, make_optimiser
+from medidiff.training.stopping import stop_signals
 from medidiff.training.validation import Validator
 
 BEST = "best.npz"
@@ -77,6 +77,11 @@ class Trainer:
         self.folder = Path(config.output) / config.name
         self.precondition = Precondition(config.sigma_data)
         self.step, self.best, self.history = 0, -np.inf, []  # type: int, float, list[dict[str, float]]
+        # Two runs in one folder would go on from each other's weights: each knows its own checkpoints.
+        self._run = uuid.uuid4().hex
+        self._known = {None, self._run}
+        self.changes: tuple[str, ...] = ()
+        """Settings that a resumed run has not in common with its checkpoint."""
         self._sync: Callable[[], None] = lambda: None
         if not resume and (self.folder / checkpoints.FILE).exists():
             raise OutputError(
@@ -110,6 +115,8 @@ class Trainer:
 
         Raises:
             CancelledError: Ctrl-C or SIGTERM; a checkpoint of the last finished step has been written.
+            OutputError: a checkpoint cannot be written, or another run writes to the same folder.
+            MedidiffError: weights or loss are no longer finite; the last good checkpoint is kept.
         """
         config, last = self.config, until or self.config.optimiser.steps
         step = self._step()
@@ -117,7 +124,7 @@ class Trainer:
         stream = self._stream()
         recent: list[Any] = []
         clock = time.monotonic()
-        with _stop_signals() as stopped:
+        with stop_signals() as stopped:
             try:
                 while self.step < last:
                     rate = learning_rate(self.step, config.optimiser)
@@ -131,21 +138,21 @@ class Trainer:
                         line["steps_per_second"] = len(recent) / max(now - clock, 1e-9)
                         self._log(line)
                         self.report({"step": self.step, **line})
+                        if not np.isfinite(loss):
+                            raise self._diverged()
                         recent, clock = [], now
                     if self.step % config.validate_every == 0 or self.step == last:
                         self._validate()
                         clock = time.monotonic()
                     if self.step % config.checkpoint_every == 0 or self.step == last or stopped():
-                        saved = self._checkpoint()
-                        checkpoints.save(self.folder, saved)
-                        checkpoints.save(self.folder, checkpoints.slim(saved), checkpoints.AVERAGE)
+                        self._save()
                     if stopped():
                         raise CancelledError(
                             f"Stopped after step {self.step}", where=self.folder, hint="Go on with --resume."
                         )
             finally:
                 stream.close()  # type: ignore[attr-defined]
-        return self.history[-1]
+        return self.history[-1] if self.history else {"step": self.step}
 
     def predictor(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
         """The averaged network as a function from planes and condition to output."""
@@ -191,22 +198,44 @@ class Trainer:
             return device_batches(self.config, self.step)
         return batches(self.config, self.step, self.source)
 
+    def _save(self) -> None:
+        if checkpoints.owner(self.folder) not in self._known:
+            raise OutputError(
+                "Another run has written a checkpoint here meanwhile; this one stops", where=self.folder,
+                received=f"step {self.step}", hint="Give each run a name of its own.",
+            )  # fmt: skip
+        saved = self._checkpoint()
+        checkpoints.save(self.folder, saved)
+        checkpoints.save(self.folder, checkpoints.slim(saved), checkpoints.AVERAGE)
+
     def _checkpoint(self) -> Checkpoint:
         self._sync()
+        weights = [np.asarray(w) for w in self.model.trainable_variables]
+        average = [np.asarray(a) for a in self.average]
+        if not all(np.isfinite(a).all() for a in (*weights, *average)):
+            raise self._diverged()  # and the last good checkpoint is kept
         return Checkpoint(
             step=self.step,
-            weights=[np.asarray(w) for w in self.model.trainable_variables],
-            average=[np.asarray(a) for a in self.average],
+            weights=weights,
+            average=average,
             optimiser=[np.asarray(v) for v in self.optimiser.variables],
             best=float(self.best),
             config=self.config.to_dict(),
             history=self.history,
+            run=self._run,
         )
 
+    def _diverged(self) -> MedidiffError:
+        return MedidiffError(
+            "The training has diverged: its numbers are no longer finite", where=self.folder,
+            received=f"step {self.step}",
+            hint="Lower [optimiser] rate or lengthen warmup, and start again, or go on from the last good "
+            "checkpoint with --resume.",
+        )  # fmt: skip
+
     def _restore(self, saved: Checkpoint) -> None:
-        # Through JSON, as the checkpoint went: it turns tuples into lists.
-        if saved.config["network"] != json.loads(json.dumps(self.config.to_dict()["network"])):
-            raise UsageError("The checkpoint is of another network", where=self.folder)
+        self.changes = changes(saved.config, self.config, self.folder)
+        self._known.add(saved.run)
         pairs: list[tuple[Any, Any]] = [
             (self.model.trainable_variables, saved.weights),
             (self.average, saved.average),
@@ -216,20 +245,3 @@ class Trainer:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         self.step, self.best, self.history = saved.step, saved.best, list(saved.history)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turns Ctrl-C and SIGTERM into a flag, so that a step is never cut in two."""
-    asked: list[int] = []
-    names = (signal.SIGINT, signal.SIGTERM)
-    try:
-        old = [signal.signal(name, lambda number, frame: asked.append(number)) for name in names]
-    except ValueError:  # not in the main thread: leave the signals alone
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for name, handler in zip(names, old, strict=True):
-            signal.signal(name, handler)

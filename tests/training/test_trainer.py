@@ -127,7 +127,7 @@ def test_sigterm_stops_cleanly_and_the_run_goes_on(tmp_path: Path, straight: Che
         train(config)
     train(config, resume=True)
     assert_same(checkpoint.load(folder), straight)
-    with pytest.raises(UsageError, match="another network"):
+    with pytest.raises(UsageError, match="another run.*channels"):
         train(replace(config, network=replace(config.network, channels=(8, 16))), resume=True)
 
 
