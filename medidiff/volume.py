@@ -22,6 +22,11 @@ def is_cubic(spacing: tuple[float, float, float]) -> bool:
     return max(spacing) < CUBIC * min(spacing)
 
 
+def spread(count: int, most: int) -> NDArray[np.intp]:
+    """Indices of at most `most` of `count` slices, evenly apart from the first to the last, each once."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.intp))
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A stack of parallel slices in real-world values.
@@ -70,6 +75,12 @@ class Volume:
         """In-plane pixel size in mm (geometric mean of row and column spacing)."""
         _, y, x = self.spacing
         return float(np.sqrt(y * x))
+
+    def taken_as(self, modality: Modality) -> Volume:
+        """The volume as one of another modality, with the unit that goes with it."""
+        if self.modality == modality:
+            return self
+        return replace(self, modality=modality, unit="HU" if modality == "CT" else "a.u.")
 
     def with_array(self, array: FloatArray) -> Volume:
         """The same volume with other values; geometry, padding and source are shared."""

@@ -18,7 +18,6 @@ from medidiff.batch import (
     skip_groups,
 )
 from medidiff.batch.earlier import earlier_output
-from medidiff.batch.planning import taken_as
 from medidiff.batch.request import check_folder
 from medidiff.errors import (
     EngineError,
@@ -151,9 +150,9 @@ def test_which_of_our_own_images_count_as_earlier_outputs() -> None:
 
 def test_a_modality_brings_its_unit() -> None:
     volume = Volume(np.zeros((1, 2, 2), np.float32), np.eye(4))
-    assert taken_as(volume, "CT").unit == "HU"
-    assert taken_as(taken_as(volume, "CT"), "MR").unit == "a.u."
-    assert taken_as(volume, "OT") is volume
+    assert volume.taken_as("CT").unit == "HU"
+    assert volume.taken_as("CT").taken_as("MR").unit == "a.u."
+    assert volume.taken_as("OT") is volume
 
 
 def test_every_code_of_an_error_is_a_reason() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from medidiff.batch.pairing import Pair, patient_of
-from medidiff.batch.planning import taken_as
 from medidiff.batch.single import read_one
 from medidiff.errors import GeometryError
 from medidiff.evaluation import (
@@ -62,7 +61,7 @@ class Measures:
         """The volume as the modality that was asked for."""
         if self.modality == "auto":
             return volume
-        return taken_as(volume, "CT" if self.modality == "ct" else "MR")
+        return volume.taken_as("CT" if self.modality == "ct" else "MR")
 
     def region(self, volume: Volume) -> Region | None:
         """The pixels that count; None for all."""

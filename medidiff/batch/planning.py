@@ -144,13 +144,6 @@ def _into_file(discovery: Discovery, file: Path) -> Discovery:
     return replace(discovery, items=tuple(items))
 
 
-def taken_as(volume: Volume, modality: Modality) -> Volume:
-    """The volume as one of another modality, with the unit that goes with it."""
-    if volume.modality == modality:
-        return volume
-    return replace(volume, modality=modality, unit="HU" if modality == "CT" else "a.u.")
-
-
 def _check_model(request: Request, pool: Pool) -> None:
     """Loads the model that the user named and compares it with the modality that they named."""
     if request.model is None:

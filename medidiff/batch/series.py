@@ -15,7 +15,7 @@ from medidiff import scratch
 from medidiff.batch.account import Outcome
 from medidiff.batch.derivations import copied, derivation_of
 from medidiff.batch.failures import cancelled_outcome, failed, left_out, unexpected
-from medidiff.batch.planning import Entry, Plan, suits, taken_as
+from medidiff.batch.planning import Entry, Plan, suits
 from medidiff.batch.pool import Pool
 from medidiff.batch.roi import bounds_of
 from medidiff.denoise import Denoiser, Result, Settings
@@ -140,7 +140,7 @@ class SeriesRun:
             return volume, _Done(Result(volume), copied(request), None)
         modality = entry.modality if entry.modality != "OT" else volume.modality
         model = entry.model or _model_for(volume, entry)
-        volume = taken_as(volume, suits(entry.item, modality, model, self._pool))
+        volume = volume.taken_as(suits(entry.item, modality, model, self._pool))
         self._check()
         denoiser = self._pool.denoiser(model)
         settings = _with_map(request.settings, self._plan.sigma_map, volume)

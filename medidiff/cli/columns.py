@@ -1,15 +1,15 @@
-"""Tables of figures for a terminal of any width: a number is never cut short.
+"""Tables for a terminal of any width. A number is never cut short; words are folded.
 
-A table that is too wide is printed as several, one below the other, each with the names in front.
+A table of figures that is too wide is printed as several, one below the other, each with the names in front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-WIDTH = 150
-"""Where the output is no terminal."""
+WIDTH, WORDS_WIDTH = 150, 160
+"""Of tables of figures and of words, where the output is no terminal."""
 
 EDGES, GAP = 2, 3
 """Characters around a table, and between two columns."""
@@ -68,6 +68,31 @@ def print_columns(first: str, names: Sequence[str], groups: Sequence[Sequence[Co
         for k, name in enumerate(names):
             table.add_row(Text(name), *(column.cells[k] for column in shown))
         Console(width=max(width, width - _room(shown, width) + SHORTEST)).print(table)
+
+
+def print_words(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, right: bool = False
+) -> None:
+    """Prints a table whose cells are folded where the terminal is too narrow.
+
+    Args:
+        titles: heads of the columns.
+        rows: as many cells each.
+        title: of the table.
+        right: align the columns on the right, all but that of the tests.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in titles:
+        table.add_column(head, justify="right" if right and head != "test" else "left", overflow="fold")
+    for cells in rows:
+        table.add_row(*map(Text, cells))
+    shared = Console()
+    Console(width=shared.width if shared.is_terminal else WORDS_WIDTH).print(table)
 
 
 def _room(columns: Sequence[Column], width: int) -> int:

@@ -46,13 +46,13 @@ def command(engine: str, as_json: bool, quiet: bool, verbose: bool) -> int:
 def _facts(engine: str) -> dict[str, Any]:
     """Everything, as plain values."""
     from medidiff.cli.events import PROTOCOL
-    from medidiff.cli.models import _bundles, _summary
+    from medidiff.cli.models import summaries
     from medidiff.engines.select import available, quick
     from medidiff.report import versions
 
     known = {"all": available, "auto": quick}
     engines = [asdict(info) for info in (known[engine]() if engine in known else available([engine]))]
-    models = [_summary(name, folder) for name, folder in _bundles()]
+    models = summaries()
     usable = [e for e in engines if e["missing"] is None]
     problems = []
     if not usable:

@@ -49,7 +49,6 @@ def add_noise(
         quiet, verbose: of `medidiff.cli.options.talk_options`.
     """
     from medidiff import __version__
-    from medidiff.batch.planning import taken_as
     from medidiff.batch.request import check_folder
     from medidiff.cli.cancel import Cancellation
     from medidiff.cli.messages import located
@@ -70,7 +69,7 @@ def add_noise(
             told: list[str] = []
             with open_output(stacks[0], out_dir, options) as output:
                 for item in stacks:
-                    volume = taken_as(read(item), modality)
+                    volume = read(item).taken_as(modality)
                     try:
                         with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
                             own = scan_seed(seed, item, clean)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from medidiff.cli.columns import print_words
 from medidiff.cli.options import (
     INPUT,
     HelpfulCommand,
@@ -102,8 +103,6 @@ def _series(item: SeriesItem, modality: str | None) -> dict[str, Any]:
 
 def _noise(item: SeriesItem, modality: str) -> tuple[str, dict[str, Any]]:
     """The modality that the values tell, and the noise level or why there is none."""
-    from dataclasses import replace
-
     from medidiff.errors import MedidiffError
     from medidiff.io import read
     from medidiff.noise.estimate import estimate
@@ -112,8 +111,7 @@ def _noise(item: SeriesItem, modality: str) -> tuple[str, dict[str, Any]]:
     try:
         volume = read(item)
         if modality != "auto":
-            unit = "HU" if modality == "ct" else "a.u."
-            volume = replace(volume, modality="CT" if modality == "ct" else "MR", unit=unit)
+            volume = volume.taken_as("CT" if modality == "ct" else "MR")
         told = volume.modality
         found = estimate(volume)
     except MedidiffError as error:
@@ -151,15 +149,8 @@ def _code(discovery: Discovery) -> int:
 
 
 def _print_table(found: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown = any("noise" in s for s in found)
-    for title in ("series", "size x,y,z", "mm x,y,z", *(("noise SD",) if shown else ()), "remarks"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for s in found:
         z, y, x = s["shape_zyx"]
         dz, dy, dx = s["spacing_zyx_mm"]
@@ -173,10 +164,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
         remarks += ["made by medidiff"] if s["made_by_medidiff"] else []
         remarks += [noise["problem"]] if noise and "problem" in noise else []
         grid = (f"{x} {y} {z}", f"{dx:.3g} {dy:.3g} {dz:.3g}")
-        cells = (name, *grid, *((level,) if shown else ()), "; ".join(remarks))
-        table.add_row(*(Text(cell) for cell in cells))
-    console = Console()
-    Console(width=console.width if console.is_terminal else 160).print(table)
+        rows.append((name, *grid, *((level,) if shown else ()), "; ".join(remarks)))
+    print_words(("series", "size x,y,z", "mm x,y,z", *(("noise SD",) if shown else ()), "remarks"), rows)
 
 
 def _print_skipped(discovery: Discovery, quiet: bool, verbose: bool) -> None:

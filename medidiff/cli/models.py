@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from medidiff.cli.columns import print_words
 from medidiff.cli.options import EPILOG, SETTINGS, HelpfulCommand, json_flag, talk_options
 from medidiff.cli.types import SizeType
 
@@ -34,7 +35,7 @@ def list_models(as_json: bool, quiet: bool, verbose: bool) -> int:
     """List the models at hand, with version, modality and licence."""
     from medidiff.errors import ModelError
 
-    rows = [_summary(name, folder) for name, folder in _bundles()]
+    rows = summaries()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return 0
@@ -66,10 +67,10 @@ def show(name: str, as_json: bool, quiet: bool, verbose: bool) -> int:
 def verify_models(names: tuple[str, ...], quiet: bool, verbose: bool) -> int:
     """Check the files of models against their sha256, and the weights against the network's shape."""
     from medidiff.errors import ModelError
-    from medidiff.models.store import load, verify
+    from medidiff.models.store import list_bundles, load, verify
 
     failures = 0
-    for name in names or [n for n, _ in _bundles()]:
+    for name in names or [n for n, _ in list_bundles()]:
         try:
             bundle = load(name)
             checks = verify(bundle)
@@ -164,10 +165,11 @@ def _save_ir(bundle: Bundle, new: Path, path: Path) -> None:
         ) from error  # fmt: skip
 
 
-def _bundles() -> tuple[tuple[str, Path], ...]:
+def summaries() -> list[dict[str, Any]]:
+    """The facts of every model at hand, or why it cannot be used."""
     from medidiff.models.store import list_bundles
 
-    return list_bundles()
+    return [_summary(name, folder) for name, folder in list_bundles()]
 
 
 def _facts(bundle: Bundle) -> dict[str, Any]:
@@ -207,20 +209,11 @@ def _summary(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("name", "version", "modality", "licence", "MB", "sha256", "path"):
-        table.add_column(title, overflow="fold")
+    cells = []
     for row in rows:
         if row["problem"]:
-            cells = [row["name"], "damaged", "", "", "", "", row["problem"]]
+            cells.append([row["name"], "damaged", "", "", "", "", row["problem"]])
         else:
-            cells = [row["name"], row["version"], row["modality"], row["licence"], f"{row['megabytes']:.2f}"]
-            cells += [row["sha256"][:12], row["path"]]
-        table.add_row(*(Text(str(cell)) for cell in cells))
-    console = Console()
-    Console(width=console.width if console.is_terminal else 160).print(table)
+            known = [row[key] for key in ("name", "version", "modality", "licence")]
+            cells.append([*known, f"{row['megabytes']:.2f}", row["sha256"][:12], row["path"]])
+    print_words(("name", "version", "modality", "licence", "MB", "sha256", "path"), cells)

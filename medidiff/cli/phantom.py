@@ -145,7 +145,6 @@ def measure_phantom(
     observer, with 95 % intervals; its change is against the noisy scan of the same realisations.
     """
     from medidiff import report
-    from medidiff.io.atomic import staged
     from medidiff.phantom import open_study
 
     if json_file is not None and str(json_file) != "-":
@@ -168,8 +167,7 @@ def measure_phantom(
     for line in missing if not quiet else ():
         click.echo(f"medidiff: note: {line}", err=True)
     if json_file is not None and str(json_file) != "-":
-        with staged(json_file, folder=False, overwrite=True, inputs=()) as new:
-            new.write_text(text, encoding="utf-8")
+        report.put(json_file, text.encode())
     if report_dir is not None:
         names = report.Names([phantom, *tests], report_dir)
         head = report.head("phantom", started, time.monotonic() - clock, command_line(), names)

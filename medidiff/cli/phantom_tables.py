@@ -6,27 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from medidiff.cli.columns import print_words
+
 if TYPE_CHECKING:
     from medidiff.phantom import Findings, Study
 
 
 def print_tables(study: Study, rows: list[tuple[float, str, Findings]]) -> None:
     """The tables, on stdout."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shared = Console()
-    console = Console(width=shared.width if shared.is_terminal else 160)
 
     def table(title: str, heads: list[str], lines: list[list[str]]) -> None:
-        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in ("dose", "test", *heads):
-            shown.add_column(head, justify="left" if head == "test" else "right", overflow="fold")
-        for cells in lines:
-            shown.add_row(*(Text(c) for c in cells))
-        console.print(shown)
+        print_words(("dose", "test", *heads), lines, title=title, right=True)
 
     start = [[f"{100 * dose:.4g}%", name] for dose, name, _ in rows]
     found = [f for *_, f in rows]

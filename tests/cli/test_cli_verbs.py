@@ -268,7 +268,7 @@ def test_train_without_tensorflow_is_one_sentence(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "c.toml"
-    config.write_text('name = "x"\nmodality = "mr"\n')
+    config.write_text('name = "x"\nmodality = "ct"\n')
     monkeypatch.setattr("medidiff.cli.train.find_spec", lambda name: None)
     ran = run("train", config)
     assert ran.code == 7
@@ -293,7 +293,7 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progress: str
 ) -> None:
     config = tmp_path / "c.toml"
-    config.write_text('name = "x"\nmodality = "mr"\n[optimiser]\nsteps = 200\n')
+    config.write_text('name = "x"\nmodality = "ct"\n[optimiser]\nsteps = 200\n')
     seen: dict[str, object] = {}
 
     class Trainer:
