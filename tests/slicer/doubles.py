@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from MediDiffDenoiseLib.parameters import MachineSettings
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 
@@ -13,7 +14,7 @@ class ScriptedJob:
     def __init__(self, kind: str, node: str, steps: list[dict[str, Any]]) -> None:
         self.kind, self.inputNodeID, self.steps = kind, node, list(steps)
         self.state, self.fraction, self.stage, self.eta_s = "starting", 0.0, "", None
-        self.device = self.model = self.licence = self.log = ""
+        self.device = self.model = self.licence = self.noise = self.log = ""
         self.error: Any = None
         self.warnings: list[tuple[str, str]] = []
         self.files: list[str] = []
@@ -51,7 +52,7 @@ class ScriptedLogic(ScriptedLoadableModuleLogic):
     def __init__(self) -> None:
         super().__init__()
         self.moduleName = "MediDiffDenoise"
-        self.machine: Any = None
+        self.machine: Any = MachineSettings()
         self.steps: list[dict[str, Any]] = []
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.jobs: list[ScriptedJob] = []

@@ -13,7 +13,7 @@ import pytest
 from MediDiffDenoiseLib import command, report
 from MediDiffDenoiseLib.check import CheckJob
 from MediDiffDenoiseLib.command import Settings
-from MediDiffDenoiseLib.environment import Interpreter, Machine, added, clean, find
+from MediDiffDenoiseLib.environment import Interpreter, Machine, added, clean, find, setup
 
 HOME = "/opt/Slicer 5.12"
 LAUNCHED = {
@@ -95,11 +95,51 @@ def test_the_interpreter_of_the_settings_wins(tmp_path: Path) -> None:
     assert find(Machine("~/v/bin/python"), {}).python == os.path.expanduser("~/v/bin/python")
 
 
+def test_the_folder_of_a_virtual_environment_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one called medidiff-env, as the commands to copy call it."""
+    venv = tmp_path / "medidiff-env ü"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    found = find(Machine(str(venv)), {})
+    assert found is not None
+    assert found.command == (str(venv / "bin" / "python"), "-m", "medidiff")
+    monkeypatch.setenv("PLACE", str(tmp_path))  # on Windows %USERPROFILE% in the same way
+    assert find(Machine("$PLACE/medidiff-env ü/bin/python"), {}) == found
+    assert CheckJob(find(Machine(sys.prefix), {}), dict(os.environ)).wait().ok
+
+
+def test_on_windows_the_case_of_a_name_means_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qt gives "Path" there."""
+    tool = tmp_path / "medidiff"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    variables = {"Path": str(tmp_path), "Slicer_Home": HOME, "librarypaths": HOME}
+    assert find(Machine(), variables) is None
+    monkeypatch.setattr("MediDiffDenoiseLib.environment.WINDOWS", True)
+    assert find(Machine(), variables) == Interpreter((str(tool),), "PATH")
+    assert set(clean(variables)) == {"PATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING"}
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_the_commands_to_copy_fetch_nothing_by_name(windows: bool) -> None:
+    """medidiff is on no package index; a path with a space is quoted."""
+    import shlex
+
+    make, install, ask = (shlex.split(line) for line in setup(windows).splitlines())
+    assert make[1:3] == ["-m", "venv"]
+    assert install[1:] == ["-m", "pip", "install", "FOLDER_OF_MEDIDIFF"]
+    assert install[0] == ask[0]
+    if windows:
+        assert '"%USERPROFILE%' in setup(windows).splitlines()[0]
+
+
 def test_the_command_to_update_is_one_to_copy() -> None:
     assert Interpreter(("/a b/python", "-m", "medidiff"), "").update == (
-        '"/a b/python" -m pip install --upgrade medidiff'
+        '"/a b/python" -m pip install --upgrade FOLDER_OF_MEDIDIFF'
     )
-    assert Interpreter(("/v/bin/medidiff",), "").update == "/v/bin/python -m pip install --upgrade medidiff"
+    assert Interpreter(("/v/bin/medidiff",), "").update == (
+        "/v/bin/python -m pip install --upgrade FOLDER_OF_MEDIDIFF"
+    )
     assert Interpreter(("/Slicer/bin/PythonSlicer", "-m", "medidiff"), "").is_slicer
     assert not Interpreter(("/v/bin/python3.12", "-m", "medidiff"), "").is_slicer
 
@@ -211,7 +251,7 @@ def test_a_good_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "text", "hint"),
-    [({"protocol": 0}, "protocol 0", "--upgrade medidiff"),
+    [({"protocol": 0}, "protocol 0", "--upgrade FOLDER_OF_MEDIDIFF"),
      ({"protocol": 2}, "protocol 2", "Extensions Manager"),
      ({"problems": ["no model can be used."]}, "no model can be used", "")],
     ids=str,

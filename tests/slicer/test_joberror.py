@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from MediDiffDenoiseLib import joberror
-from MediDiffDenoiseLib.environment import SETUP, Interpreter
+from MediDiffDenoiseLib.environment import Interpreter, setup
 
 FOUND = Interpreter(("/opt/env/bin/python", "-m", "medidiff"), "settings")
 
 
 def test_a_worker_that_cannot_be_started() -> None:
-    assert SETUP in joberror.not_found().hint
+    assert setup() in joberror.not_found().hint
     error = joberror.not_started(FOUND, PermissionError(13, "Permission denied"))
     assert error.text == f"{FOUND.python} cannot be started (Permission denied)."
     assert "cannot be started (odd)" in joberror.not_started(FOUND, OSError("odd")).text

@@ -39,6 +39,10 @@ if wish == "wait":
     sys.exit(6)
 if wish == "go":
     sys.stdin.readline()
+if wish == "file":
+    emit("warning", code="odd", text=words[1] + ": odd slices.")
+    emit("error", code="refused", text=words[1] + ": cannot be processed.")
+    sys.exit(5)
 if wish == "fail":
     emit("error", code="refused", text="is PET.", hint="Say which: --modality ct or --modality mr.")
     sys.exit(5)
@@ -230,20 +234,55 @@ def test_the_worker_is_told_the_modality_of_the_scene(scene: Any, logic: Denoise
 # What goes wrong
 
 
+def test_a_dose_is_no_scan(scene: Any, logic: DenoiseLogic) -> None:
+    """Whatever the DICOM data call neither CT nor MR would be taken for one of them by its values."""
+    node = scenes.add(scene, scenes.body(), "plan")
+    scenes.tell_modality(scene, node, "RTDOSE")
+    with pytest.raises(ValueError, match="is RTDOSE, for which there is no model"):
+        logic.process(node)
+    assert logic.process(node, modality="MR").state == DONE
+
+
+def test_words_about_the_file_are_words_about_the_volume(
+    scene: Any, logic: DenoiseLogic, wish: Callable
+) -> None:
+    wish("file")
+    job = logic.process(scenes.add(scene, scenes.body()))
+    assert job.error.text == "The volume: cannot be processed."
+    assert job.warnings == [("odd", "The volume: odd slices.")]
+
+
+def test_temporary_files_go_where_slicer_puts_its_own(
+    scene: Any, logic: DenoiseLogic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import types
+
+    disk = tmp_path / "scratch"
+    disk.mkdir()
+    monkeypatch.setattr(slicer, "app", types.SimpleNamespace(temporaryPath=str(disk)), raising=False)
+    job = logic.process(scenes.add(scene, scenes.body()), wait=False)
+    assert job.folder.parent == disk
+    job.kill()
+    assert not list(disk.iterdir())
+
+
 def test_arguments_that_make_no_sense(scene: Any, logic: DenoiseLogic) -> None:
     node = scenes.add(scene, scenes.body())
     empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     colour = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colour")
     slicer.util.updateVolumeFromArray(colour, np.zeros((2, 3, 4, 3), np.uint8))
     labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
-    bent = scenes.add(scene, scenes.body(), "bent")
-    grid = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
-    bent.SetAndObserveTransformNodeID(grid.GetID())
+    sheared = scenes.add(scene, scenes.body(), "sheared")
+    axes = vtk.vtkMatrix4x4()
+    sheared.GetIJKToRASMatrix(axes)
+    axes.SetElement(1, 2, 0.1)
+    sheared.SetIJKToRASMatrix(axes)
+    signed = scenes.add(scene, scenes.body(2, 8).astype(np.int8), "signed")
     loose = slicer.vtkMRMLScalarVolumeNode()
     cases = [
         (None, None, "Choose an input"), (node, node, "another volume"), (empty, None, "is empty"),
         (colour, None, "components|no scalar"), (labels, None, "no scalar volume"),
-        (bent, None, "not linear"),
+        (sheared, None, "sheared grid. Resample"), (signed, None, "type signed char. Convert"),
         (loose, None, "not in the scene"), (node, labels, "output 'labels' is no scalar"),
     ]  # fmt: skip
     for source, target, words in cases:
@@ -421,6 +460,64 @@ def test_a_region_follows_both_transforms(scene: Any) -> None:
     assert region.bounds_of_roi(box, node) == (15, 16, 30, 31, 2, 3)
     box.SetAndObserveTransformNodeID(transform.GetID())
     assert region.bounds_of_roi(box, node) == (20, 21, 30, 31, 2, 3)
+
+
+def tilted(scene: Any, node: Any, per_slice: float) -> Any:
+    """Puts a volume under a grid transform that shifts its slices, as Slicer loads a tilted gantry."""
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    count = scenes.voxels(node).shape[0]
+    grid = vtk.vtkImageData()
+    grid.SetDimensions(2, 2, count)
+    grid.SetOrigin(bounds[0] - 50, bounds[2] - 50, ras(node, 0, 0, 0)[2])
+    grid.SetSpacing(bounds[1] - bounds[0] + 100, bounds[3] - bounds[2] + 100, node.GetSpacing()[2])
+    grid.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    shift = vtk_to_numpy(grid.GetPointData().GetScalars()).reshape(count, 2, 2, 3)
+    shift[:] = 0.0
+    shift[..., 1] = (per_slice * np.arange(count))[:, None, None]
+    bend = slicer.vtkOrientedGridTransform()
+    bend.SetDisplacementGridData(grid)
+    transform = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "acquisition transform")
+    transform.SetAndObserveTransformToParent(bend)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    return transform
+
+
+def test_a_tilted_gantry_is_denoised_on_its_own_voxels(scene: Any, logic: DenoiseLogic) -> None:
+    """Slicer's default for it is a grid transform; hardening that would interpolate the noise away."""
+    node = scenes.add(scene, scenes.body())
+    plain = result(scene, logic.process(node))
+    transform = tilted(scene, node, 5.0)
+    assert not transform.IsTransformToWorldLinear()
+    output = result(scene, logic.process(node))
+    assert np.array_equal(scenes.voxels(output), scenes.voxels(plain))
+    assert output.GetTransformNodeID() == transform.GetID()
+
+
+def test_a_region_follows_a_bent_transform(scene: Any) -> None:
+    node = scenes.add(scene, scenes.body())  # spacing 0.8, 0.7, 2.5: slice 3 moves by 15 mm, 21.4 voxels
+    box = roi(scene, ras(node, 20, 30, 3), (0.4, 0.4, 0.4))
+    assert region.bounds_of_roi(box, node) == (20, 21, 30, 31, 3, 4)
+    tilted(scene, node, 5.0)
+    assert region.bounds_of_roi(box, node) == (20, 21, 8, 10, 3, 4)  # 8.3 to 8.9 at its faces
+    assert region.bounds_of_slice(node, ras(node, 20, 30, 1))[4:] == (1, 2)
+
+
+def test_a_region_that_is_not_placed_is_laid_around_the_volume(scene: Any) -> None:
+    node = scenes.add(scene, scenes.body(), axes=scenes.LEFT_HANDED)
+    box = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    region.fit(box, node)
+    assert region.bounds_of_roi(box, node) == (0, 64, 0, 64, 0, 4)
+    bounds = [0.0] * 6
+    box.GetRASBounds(bounds)
+    wanted = [0.0] * 6
+    node.GetRASBounds(wanted)
+    assert bounds == pytest.approx(wanted)
+    box.SetSize(9, 9, 9)
+    region.fit(box, node)
+    assert box.GetSize() == (9, 9, 9)
 
 
 def test_outside_of_the_region_nothing_changes(scene: Any, logic: DenoiseLogic) -> None:

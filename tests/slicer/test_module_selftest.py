@@ -43,6 +43,19 @@ def test_the_self_test_passes_with_the_stub(module: Any, application: Any) -> No
     assert not Path(test._folder).exists()
 
 
+def test_a_logic_of_a_script_finds_the_python_of_the_panel(module: Any, application: Any) -> None:
+    """`MediDiffDenoiseLogic().process(volume)` in the console, and the self-test, with what the panel has."""
+    import sys
+
+    import qt
+
+    application.environment = qt.QProcessEnvironment()
+    assert not module.MediDiffDenoiseLogic().checkEnvironment().ok
+    qt.QSettings().setValue("MediDiff/pythonPath", sys.executable)
+    found = module.MediDiffDenoiseLogic().checkEnvironment()
+    assert (found.ok, found.source) == (True, "settings")
+
+
 def test_the_self_test_runs_by_unittest(module: Any, application: Any) -> None:
     """As slicer.testing.runUnitTest does, and without leaving a folder behind."""
     import qt

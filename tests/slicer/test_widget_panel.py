@@ -374,6 +374,13 @@ def test_warnings_are_shown_at_the_end(running: Any, until: Callable[..., None])
     assert widget.panel.logic.machine.lastDevice == "CPU"
 
 
+def test_the_noise_level_is_told(running: Any, until: Callable[..., None]) -> None:
+    widget, job = running
+    job.steps = [{"state": "done", "outputNodeID": job.inputNodeID, "noise": "24.9 HU (auto)"}]
+    until(lambda: widget.ui.applyButton.visible)
+    assert widget.ui.statusLabel.text == "Done on CPU: 'CT chest', noise level 24.9 HU (auto)."
+
+
 def test_the_log_grows_and_stays_bounded(running: Any, until: Callable[..., None]) -> None:
     import qt
     from MediDiffDenoiseLib.logbox import CAP
@@ -413,6 +420,27 @@ def test_leaving_the_module_lets_the_job_go_on(running: Any, until: Callable[...
     assert widget.ui.statusLabel.text.startswith("Done")
 
 
+def test_leaving_and_coming_back_keeps_the_settings(widget: Any) -> None:
+    """Bindings that were not undone would write the first choice of every box (Slicer#7547)."""
+    p = widget.panel.parameters
+    p.preset, p.modality, p.device, p.strength, p.seed = "quality", "MR", "cpu", 0.5, 7
+    node, before = p.parameterNode, {n: p.parameterNode.GetParameter(n) for n in p.members}
+    for _ in range(2):
+        widget.exit()
+        widget.ui.strengthSlider.value = 0.9  # nobody is bound to it
+        assert {n: node.GetParameter(n) for n in p.members} == before
+        widget.enter()
+        assert {n: node.GetParameter(n) for n in p.members} == before
+
+
+def test_a_seed_cannot_be_negative(widget: Any) -> None:
+    """Slicer's binding replaces the bounds of the form by those of the parameter."""
+    widget.ui.seedSpinBox.value = -5
+    assert widget.ui.seedSpinBox.value == 0
+    widget.ui.seedSpinBox.value = 2**31 - 1
+    assert widget.panel.parameters.seed == 2**31 - 1
+
+
 @pytest.mark.parametrize("how", ["cleanup", "quit"])
 def test_the_end_of_the_application_kills(running: Any, application: Any, how: str) -> None:
     widget, job = running
@@ -441,6 +469,49 @@ def test_parameters_survive_the_scene_file(widget: Any, scene: Any, volume: Any,
     assert widget.ui.modelComboBox.currentText.startswith("theirs")
 
 
+def test_a_choice_of_another_version_does_not_break_the_panel(widget: Any, scene: Any) -> None:
+    node = widget.panel.parameters.parameterNode
+    widget.exit()
+    node.SetParameter("preset", "ultra")
+    node.SetParameter("device", "npu")
+    widget.enter()
+    assert (widget.panel.parameters.preset, widget.panel.parameters.device) == ("fast", "auto")
+    assert widget.ui.presetComboBox.currentText == "fast"
+    assert widget.ui.applyButton.enabled
+
+
+def test_slicer_may_leave_the_module_after_its_end(widget: Any) -> None:
+    widget.cleanup()
+    widget.exit()
+    widget.enter()
+
+
+def test_a_new_region_is_laid_around_the_volume(widget: Any, scene: Any, volume: Any) -> None:
+    """The selector makes a ROI that is nowhere; nothing in the panel could place it."""
+    box = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    widget.panel.parameters.roi = box
+    assert box.GetNumberOfControlPoints() == 1
+    assert box.GetSize() == pytest.approx([32 * 0.8, 24 * 0.8, 5 * 2.5])
+
+
+def test_a_region_that_is_moved_is_looked_at_again(
+    module: Any, widget: Any, scene: Any, volume: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MediDiffDenoiseLib.logic import DenoiseLogic
+
+    monkeypatch.setattr(widget.logic, "checkProblem", DenoiseLogic().checkProblem)
+    box = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
+    widget.panel.parameters.roi = box
+    assert widget.ui.applyButton.enabled
+    box.SetCenter(999, 0, 0)
+    assert "lies outside" in widget.ui.applyButton.toolTip
+    assert not widget.ui.applyButton.enabled
+    box.SetCenter(0, 0, 0)
+    assert widget.ui.applyButton.enabled
+    volume.SetName("CT knee")
+    assert "CT knee" in widget.ui.applyButton.toolTip
+
+
 # Preview, export, machine -----------------------------------------------------------
 
 
@@ -458,11 +529,15 @@ def test_preview_asks_for_the_red_slice(widget: Any, volume: Any, application: A
 
 def test_a_second_preview_reuses_the_volume(widget: Any, scene: Any, until: Callable[..., None]) -> None:
     made = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT chest preview")
+    made.SetAttribute("medidiff.sourceVolumeID", widget.panel.parameters.inputVolume.GetID())
+    other = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MR head")
     widget.logic.steps = [{"state": "done", "outputNodeID": made.GetID()}]
-    for _ in range(2):
+    for chosen in (None, None, other):
+        widget.panel.parameters.inputVolume = chosen or widget.panel.parameters.inputVolume
         widget.ui.previewButton.click()
         until(lambda: not widget.panel.driver.busy)
-    assert [call[1][1] for call in widget.logic.calls] == [None, made]
+    # A preview of another volume would stand under the name of the first.
+    assert [call[1][1] for call in widget.logic.calls] == [None, made, None]
 
 
 def test_export_is_disabled_with_a_reason_and_then_works(

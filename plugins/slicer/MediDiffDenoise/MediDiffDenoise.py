@@ -10,6 +10,7 @@ from typing import Any
 
 import slicer
 from MediDiffDenoiseLib.logic import DenoiseLogic
+from MediDiffDenoiseLib.parameters import MachineSettings
 from MediDiffDenoiseLib.selftest import SelfTest
 from MediDiffDenoiseLib.widget import Panel
 from slicer.i18n import tr as _
@@ -77,11 +78,13 @@ class MediDiffDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """The module is shown."""
-        self.panel.enter()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self) -> None:
-        """Another module is shown."""
-        self.panel.exit()
+        """Another module is shown; also called after `cleanup`, when Slicer ends."""
+        if self.panel is not None:
+            self.panel.exit()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         """The scene is about to be closed."""
@@ -101,10 +104,11 @@ class MediDiffDenoiseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class MediDiffDenoiseLogic(ScriptedLoadableModuleLogic, DenoiseLogic):
-    """Denoises without the panel: `MediDiffDenoiseLogic().process(volume)`."""
+    """Denoises without the panel: `MediDiffDenoiseLogic().process(volume)`, with the panel's Python."""
 
     def __init__(self, *arguments: Any) -> None:
         ScriptedLoadableModuleLogic.__init__(self, *arguments)
+        self.machine = MachineSettings()
 
 
 class MediDiffDenoiseTest(SelfTest, ScriptedLoadableModuleTest):

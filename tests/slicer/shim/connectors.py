@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -10,6 +11,9 @@ import qt
 from shim.annotations import Choice, Minimum, WithinRange
 from shim.ctk_module import ctkPathLineEdit, ctkSliderWidget
 from shim.mrml_widgets import qMRMLNodeComboBox
+
+WIDEST = -(2**31), 2**31 - 1
+"""Bounds of a spin box whose parameter names none."""
 
 
 class Connector:
@@ -63,15 +67,16 @@ def make(widget: Any, member: Any, node: Any) -> Connector:
     if kind is qt.QSpinBox and member.type is int:
         _bounds(widget, member, needed=False)
         return Connector(widget, member, node, "valueChanged(int)", *_attribute(widget, "value"))
-    if kind in (ctkSliderWidget, qt.QDoubleSpinBox) and member.type in (int, float):
+    if kind in (ctkSliderWidget, qt.QDoubleSpinBox) and member.type is float:
         _bounds(widget, member, needed=kind is ctkSliderWidget)
         return Connector(widget, member, node, "valueChanged(double)", *_attribute(widget, "value"))
     if kind is qt.QComboBox and member.type in (str, int, float):
         return _combo(widget, member, node)
-    if kind is ctkPathLineEdit and member.type is str:
+    if kind is ctkPathLineEdit and member.type is Path:
         return Connector(
-            widget, member, node, "currentPathChanged(QString)", *_attribute(widget, "currentPath")
-        )
+            widget, member, node, "currentPathChanged(QString)",
+            lambda: Path(widget.currentPath), lambda value: setattr(widget, "currentPath", str(value)),
+        )  # fmt: skip
     if kind is qMRMLNodeComboBox and member.is_node:
         get, put = widget.currentNode, widget.setCurrentNode
         return Connector(widget, member, node, "currentNodeChanged(vtkMRMLNode*)", get, put)
@@ -88,21 +93,20 @@ def _bounds(widget: Any, member: Any, *, needed: bool) -> None:
         widget.minimum, widget.maximum = member.type(both.minimum), member.type(both.maximum)
     elif needed:
         raise RuntimeError(f"{member.name}: a slider needs WithinRange")
-    elif low is not None:
-        widget.minimum = member.type(low.minimum)
+    else:  # whatever bounds the form gives are lost, as in Slicer
+        widget.minimum = member.type(low.minimum) if low is not None else WIDEST[0]
+        widget.maximum = WIDEST[1]
 
 
 def _combo(widget: Any, member: Any, node: Any) -> Connector:
     choice = member.extra(Choice)
     if choice is None:
         raise RuntimeError(f"{member.name}: a QComboBox needs Choice")
-    blocked = widget.blockSignals(True)
-    widget.clear()
+    widget.clear()  # heard by whatever is still bound to it, which reads the last choice, as in Slicer
     for item in choice.choices:
         widget.addItem(str(item))
-    widget.blockSignals(blocked)
     return Connector(
         widget, member, node, "currentIndexChanged(int)",
-        lambda: choice.choices[widget.currentIndex] if widget.currentIndex >= 0 else member.read(node),
+        lambda: choice.choices[widget.currentIndex],
         lambda value: widget.setCurrentIndex(choice.choices.index(value)),
     )  # fmt: skip

@@ -108,14 +108,17 @@ def _observe(self: Any, event: Any, callback: Callable[..., Any]) -> int:
     return int(self.parameterNode.AddObserver(event, callback))
 
 
-def _connect_gui(self: Any, gui: Any) -> int:
-    """Binds every widget that names a parameter in its property SlicerParameterName."""
+def _connect_gui(self: Any, gui: Any) -> None:
+    """Binds every widget that names a parameter in its property SlicerParameterName.
+
+    Tells no tag, like Slicer's own (Slicer#7547): such a binding cannot be undone.
+    """
     found = {}
     for widget in vars(gui).values():
         name = widget.property("SlicerParameterName")
         if name:
             found[name] = widget
-    return int(self.connectParametersToGui(found))
+    self.connectParametersToGui(found)
 
 
 def _connect(self: Any, widgets: dict[str, Any]) -> int:
@@ -135,8 +138,10 @@ def _connect(self: Any, widgets: dict[str, Any]) -> int:
     return tag
 
 
-def _disconnect(self: Any, tag: int) -> None:
-    """Undoes a binding."""
+def _disconnect(self: Any, tag: int | None) -> None:
+    """Undoes a binding; an unknown tag is ignored."""
+    if tag not in self._links:
+        return
     links, observer = self._links.pop(tag)
     self.parameterNode.RemoveObserver(observer)
     for link in links:

@@ -8,6 +8,8 @@ from typing import Any
 import slicer
 import vtk
 
+from .volumes import same_window
+
 LAYOUT = 71530
 """Number of the custom layout; Slicer's own are below 100, other extensions use small thousands."""
 
@@ -68,7 +70,7 @@ class Comparison:
         if not self._open():
             return False
         if sameWindow:
-            copyWindow(left, right)
+            same_window(right, left)
         # Linked views follow each other's changes, so that the layers must be set before they are linked.
         for name in (INPUT, RESULT):
             self._composite(name).SetLinkedControl(False)
@@ -85,7 +87,7 @@ class Comparison:
         if slicer.app.layoutManager() is None:
             return False
         self._remember()
-        copyWindow(back, front)
+        same_window(front, back)
         slicer.util.setSliceViewerLayers(background=back, foreground=front, foregroundOpacity=opacity)
         return True
 
@@ -177,12 +179,3 @@ class Comparison:
 
     def _composite(self, name: str) -> Any:
         return self._widget(name).sliceLogic().GetSliceCompositeNode()
-
-
-def copyWindow(source: Any, target: Any) -> None:
-    """Gives a volume the window and level of another, so that grey means the same in both."""
-    one, other = source.GetDisplayNode(), target.GetDisplayNode()
-    if one is None or other is None:
-        return
-    other.SetAutoWindowLevel(False)
-    other.SetWindowLevel(one.GetWindow(), one.GetLevel())

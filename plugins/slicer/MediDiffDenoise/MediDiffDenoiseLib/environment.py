@@ -20,14 +20,19 @@ SLICER_ALONE = {
 
 LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH")
 
-VENV = "%USERPROFILE%\\medidiff-env" if sys.platform == "win32" else "~/medidiff-env"
-VENV_PYTHON = f"{VENV}\\Scripts\\python.exe" if sys.platform == "win32" else f"{VENV}/bin/python"
-SETUP = (
-    f"python3 -m venv {VENV}\n"
-    f"{VENV_PYTHON} -m pip install FOLDER_OF_MEDIDIFF\n"
-    f"{VENV_PYTHON} -m medidiff doctor\n"
-)
-"""What to type in a terminal where medidiff is missing; the folder is a clone of the repository."""
+WINDOWS = sys.platform == "win32"
+
+FOLDER = "FOLDER_OF_MEDIDIFF"
+"""Stands for a clone of the repository. medidiff is on no package index: its bare name would fetch whatever
+somebody else puts there."""
+
+
+def setup(windows: bool = WINDOWS) -> str:
+    """What to type in a terminal where medidiff is missing."""
+    venv = '"%USERPROFILE%\\medidiff-env"' if windows else "~/medidiff-env"
+    python = '"%USERPROFILE%\\medidiff-env\\Scripts\\python"' if windows else f"{venv}/bin/python"
+    start = "py" if windows else "python3"
+    return f"{start} -m venv {venv}\n{python} -m pip install {FOLDER}\n{python} -m medidiff doctor\n"
 
 
 @dataclass
@@ -64,7 +69,7 @@ class Interpreter:
             self.python if len(self.command) > 1 else os.path.join(os.path.dirname(self.python), "python")
         )
         quoted = f'"{python}"' if " " in python else python
-        return f"{quoted} -m pip install --upgrade medidiff"
+        return f"{quoted} -m pip install --upgrade {FOLDER}"
 
     @property
     def is_slicer(self) -> bool:
@@ -82,11 +87,12 @@ def find(machine: Machine, environment: Mapping[str, str]) -> Interpreter | None
     Returns:
         None where nothing is set and nothing is found; what is set is not tried here.
     """
+    environment = names(environment)
     for path, source in (
         (machine.pythonPath, "settings"),
         (environment.get("MEDIDIFF_PYTHON", ""), "MEDIDIFF_PYTHON"),
     ):
-        path = os.path.expanduser(path.strip().strip('"'))
+        path = _program(os.path.expanduser(os.path.expandvars(path.strip().strip('"'))))
         if path:
             command = os.path.basename(path).lower().startswith("medidiff")
             return Interpreter((path,) if command else (path, "-m", "medidiff"), source)
@@ -105,8 +111,10 @@ def clean(
         models: MEDIDIFF_HOME; empty for what it is.
         device: ``"cpu"`` hides every GPU.
     """
+    environment = names(environment)
     slicer_home = slicer_home or environment.get("SLICER_HOME", "")
-    kept = {k: v for k, v in environment.items() if k not in SLICER_ALONE and not k.startswith("QT_")}
+    alone = names(dict.fromkeys(SLICER_ALONE, ""))
+    kept = {k: v for k, v in environment.items() if k not in alone and not k.startswith("QT_")}
     for name in ("PATH", *LIBRARY_PATHS):
         if name not in kept:
             continue
@@ -128,6 +136,20 @@ def added(environment: Mapping[str, str], *, models: str = "", device: str = "au
     if device == "cpu":
         found["CUDA_VISIBLE_DEVICES"] = "-1"
     return found
+
+
+def names(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables, with names in upper case on Windows, where their case means nothing ("Path")."""
+    return {name.upper() if WINDOWS else name: value for name, value in environment.items()}
+
+
+def _program(path: str) -> str:
+    """The Python in the folder of a virtual environment, where such a folder was given; else the path."""
+    if os.path.isdir(path):
+        for inside in ("bin/python", "Scripts/python.exe", "bin/python3", "python.exe"):
+            if os.path.isfile(os.path.join(path, inside)):
+                return os.path.join(path, inside)
+    return path
 
 
 def _inside(path: str, folder: str) -> bool:

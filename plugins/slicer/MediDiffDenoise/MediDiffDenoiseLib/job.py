@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ POLL_SECONDS = 0.05
 class Job:
     """One run of the worker.
 
+    Args:
+        kind: "denoise", "preview" or "export".
+        eventCallback: called with the job after each change of it.
+        scratch: where its folder of temporary files goes; None for the system's place.
+
     Attributes:
         kind: "denoise", "preview", "export" or "check".
         state: one of the constants above; begins as STARTING.
@@ -35,6 +41,7 @@ class Job:
         device: what the worker computes on; empty before it said so.
         model, licence: of the network, as the worker says; empty before.
         version: of the worker; empty before.
+        noise: noise level of the scan as the worker used it, for people; empty before the end.
         error: set in state FAILED.
         warnings: (code, text) of everything the user should know.
         events: all events of the worker, as dicts in order; of those of progress only the last.
@@ -45,18 +52,20 @@ class Job:
         files: of an export, the paths of the DICOM files.
     """
 
-    def __init__(self, kind: str, eventCallback: Callable[[Job], None] | None = None) -> None:
+    def __init__(
+        self, kind: str, eventCallback: Callable[[Job], None] | None = None, scratch: str | None = None
+    ) -> None:
         self.kind, self.eventCallback = kind, eventCallback
         self.state, self.fraction, self.stage = STARTING, 0.0, ""
         self.eta_s: float | None = None
-        self.device = self.model = self.licence = self.version = self.log = ""
+        self.device = self.model = self.licence = self.version = self.noise = self.log = ""
         self.error: JobError | None = None
         self.warnings: list[tuple[str, str]] = []
         self.events: list[dict[str, Any]] = []
         self.pid = 0
         self.inputNodeID = self.outputNodeID = self.differenceNodeID = self.uncertaintyNodeID = ""
         self.files: list[str] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="md-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="md-", dir=scratch))
         self._runner: Runner | None = None
         self._interpreter: Interpreter | None = None
         self._finish: Callable[[Job, dict[str, Any]], None] | None = None
@@ -165,8 +174,11 @@ class Job:
                 self.fraction = min(max(fraction, 0.0), 1.0)
             self.eta_s = protocol.number(event, "eta_s")
         elif name == "warning":
-            self.warnings.append((protocol.word(event, "code"), protocol.word(event, "text")))
+            self.warnings.append((protocol.word(event, "code"), self._plain(protocol.word(event, "text"))))
             self._note(f"warning: {self.warnings[-1][1]}")
+        elif name == "result":
+            stats = event.get("stats")
+            self.noise = protocol.word(stats, "sigma_text") if isinstance(stats, dict) else ""
 
     def _run(self) -> None:
         if self.state == STARTING:
@@ -180,7 +192,8 @@ class Job:
         told = next((e for e in self.events if e["event"] == "error"), None)
         result = next((e for e in reversed(self.events) if e["event"] == "result"), None)
         if told is not None:
-            self._fail(joberror.told(told, status))
+            error = joberror.told(told, status)
+            self._fail(replace(error, text=self._plain(error.text)))
         elif status != 0 or result is None:
             assert self._interpreter is not None
             self._fail(joberror.untold(self._interpreter, status, self.log))
@@ -215,6 +228,10 @@ class Job:
         self._finish = None
         self.state, self.eta_s = state, None
         self._tell()
+
+    def _plain(self, text: str) -> str:
+        """The worker's words without the path of the input, which is a file that nobody knows."""
+        return text.replace(str(self.folder / "in.nrrd"), "The volume")
 
     def _note(self, line: str) -> None:
         self.log = f"{self.log}{line}\n"[-LOG_LIMIT:]

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import protocol
 from .command import for_panel
-from .environment import SETUP, Interpreter
+from .environment import Interpreter, setup
 from .report import not_installed
 
 
@@ -30,7 +30,7 @@ class Discarded(Exception):
 
 def not_found() -> JobError:
     """There is no medidiff to start."""
-    hint = f"Install it, then enter its Python in Advanced:\n{SETUP}"
+    hint = f"Install it, then enter its Python in Advanced:\n{setup()}"
     return JobError("medidiff was not found on this computer.", hint, "no_interpreter")
 
 

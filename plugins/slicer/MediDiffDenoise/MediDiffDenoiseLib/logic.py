@@ -23,8 +23,6 @@ from .report import Report
 class DenoiseLogic:
     """Denoises volumes of the scene with the `medidiff` command.
 
-    Usable alone and as a second base beside ScriptedLoadableModuleLogic.
-
     Attributes:
         machine: an `environment.Machine` or `parameters.MachineSettings`; set it before the first run.
         startupEnvironment: function without arguments that returns the variables Slicer was started with;
@@ -70,8 +68,7 @@ class DenoiseLogic:
             eventCallback: called with the job after each change of it.
 
         Returns:
-            the job: DONE, FAILED with an `error`, or CANCELLED if it was waited for. A worker that is
-            missing or fails is no exception.
+            the job: if waited for, DONE, FAILED with an `error` (no worker is no exception), or CANCELLED.
 
         Raises:
             ValueError: something about the arguments makes no sense; one sentence for the user.
@@ -80,7 +77,7 @@ class DenoiseLogic:
         self._check(inputVolume, outputVolume)
         bounds = region.bounds_of_roi(roi, inputVolume) if roi is not None else None
         name = f"{inputVolume.GetName()} denoised"
-        job = Job("denoise", eventCallback)
+        job = Job("denoise", eventCallback, self._scratch())
         self._denoise(job, inputVolume, outputVolume, name, settings, bounds, makeDifference)
         return job.wait() if wait else job
 
@@ -108,7 +105,7 @@ class DenoiseLogic:
         settings = Settings(model, modality, preset, steps, strength, seed, device)
         self._check(inputVolume, outputVolume)
         bounds = region.bounds_of_slice(inputVolume, rasPoint)
-        job = Job("preview", eventCallback)
+        job = Job("preview", eventCallback, self._scratch())
         name = f"{inputVolume.GetName()} preview"
         self._denoise(job, inputVolume, outputVolume, name, settings, bounds, False)
         return job.wait() if wait else job
@@ -133,7 +130,7 @@ class DenoiseLogic:
         return CheckJob(self._interpreter(), self._environment("auto"), eventCallback)
 
     def checkEnvironment(self) -> Report:
-        """What the worker says about itself (takes some seconds; the worker is run)."""
+        """What the worker says about itself (blocks for some seconds)."""
         return self.startCheck().wait()
 
     def exportProblem(self, outputVolume: Any, resolver: dicom_export.Resolver | None = None) -> str:
@@ -157,7 +154,7 @@ class DenoiseLogic:
         problem = dicom_export.problem(outputVolume, found)
         if problem or found is None:
             raise ValueError(problem)
-        job = Job("export", eventCallback)
+        job = Job("export", eventCallback, self._scratch())
         job.inputNodeID = outputVolume.GetID()
         try:
             paths = dicom_export.prepare(outputVolume, found, job.folder)
@@ -227,6 +224,10 @@ class DenoiseLogic:
             self._interpreter(), words, self._environment(settings.device),
             lambda done, result: results.take(request, done, result),
         )  # fmt: skip
+
+    def _scratch(self) -> str | None:
+        """Slicer's folder of temporary files, which its settings may have put on a larger disk."""
+        return getattr(getattr(slicer, "app", None), "temporaryPath", None) or None
 
     def _started(self) -> Mapping[str, str]:
         """The variables that Slicer was started with."""

@@ -13,8 +13,8 @@ import slicer
 
 from .command import Settings
 
-UNKNOWN = "PT", "US", "NM", "XA", "RF", "DX", "CR", "MG", "OPT"
-"""DICOM modalities for which there is no model."""
+VAGUE = "OT", "SC"
+"""DICOM modalities of images from anywhere: their values must tell."""
 
 
 def with_modality(settings: Settings, volume: Any) -> Settings:
@@ -35,9 +35,11 @@ def with_modality(settings: Settings, volume: Any) -> Settings:
     units = volume.GetVoxelValueUnits()
     if not found and units is not None and units.GetCodeValue() == "[hnsf'U]":
         found = "CT"
-    if found in UNKNOWN:
+    if not found or found in VAGUE:
+        return settings
+    if found not in ("CT", "MR"):
         raise ValueError(
             f"'{volume.GetName()}' is {found}, for which there is no model. To try one all the same, "
             "choose CT or MR as the modality."
         )
-    return replace(settings, modality=found) if found in ("CT", "MR") else settings
+    return replace(settings, modality=found)

@@ -8,9 +8,10 @@ import qt
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-MODALITIES = ["auto", "CT", "MR"]
-PRESETS = ["fast", "balanced", "quality"]
-DEVICES = ["auto", "cpu", "gpu"]
+from .command import CHOICES
+
+LARGEST_SEED = 2**31 - 1
+"""Of a spin box in Qt."""
 
 
 @parameterNodeWrapper
@@ -25,15 +26,35 @@ class DenoiseParameters:
     inputVolume: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
     roi: vtkMRMLMarkupsROINode
-    modality: Annotated[str, Choice(MODALITIES)] = "auto"
+    modality: Annotated[str, Choice(list(CHOICES["modality"]))] = "auto"
     model: str = ""
-    preset: Annotated[str, Choice(PRESETS)] = "fast"
+    preset: Annotated[str, Choice(list(CHOICES["preset"]))] = "fast"
     steps: Annotated[int, WithinRange(1, 1000)] = 2
     strength: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
-    seed: int = 0
-    device: Annotated[str, Choice(DEVICES)] = "auto"
+    seed: Annotated[int, WithinRange(0, LARGEST_SEED)] = 0
+    device: Annotated[str, Choice(list(CHOICES["device"]))] = "auto"
     showComparison: bool = True
     makeDifference: bool = False
+
+
+def load(node: Any) -> DenoiseParameters:
+    """The parameters that a node keeps; a choice that this version does not know becomes the first one."""
+    found: Any = DenoiseParameters(node)
+    for name, known in CHOICES.items():
+        if getattr(found, name) not in known:
+            setattr(found, name, known[0])
+    return found
+
+
+def bound(ui: Any) -> dict[str, Any]:
+    """The widgets by the parameter that their property SlicerParameterName names.
+
+    For `connectParametersToGui`, which returns the tag that `disconnectGui` needs. `connectGui` returns None
+    in many versions of Slicer (Slicer#7547): its binding stays, and writes the first choice of every box into
+    the scene when the next binding fills the boxes again.
+    """
+    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    return {name: widget for name, widget in named.items() if name}
 
 
 class MachineSettings:

@@ -15,7 +15,7 @@ SOURCES = "medidiff.sourceInstanceUIDs"
 the series itself, in view annotations and in the export of segmentations."""
 
 PREFIX = "medidiff."
-DERIVATION, VOXELS = "medidiff.derivation", "medidiff.voxels"
+DERIVATION, VOXELS, SOURCE = "medidiff.derivation", "medidiff.voxels", "medidiff.sourceVolumeID"
 
 
 def mark(node: Any, source: Any, facts: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def mark(node: Any, source: Any, facts: dict[str, Any]) -> None:
             node.RemoveAttribute(name)
     if instances:
         node.SetAttribute(SOURCES, instances)
-    node.SetAttribute(f"{PREFIX}sourceVolumeID", source.GetID())
+    node.SetAttribute(SOURCE, source.GetID())
     node.SetAttribute(f"{PREFIX}date", datetime.now(timezone.utc).isoformat(timespec="seconds"))
     for name, value in facts.items():
         text = value if isinstance(value, str) else json.dumps(value)

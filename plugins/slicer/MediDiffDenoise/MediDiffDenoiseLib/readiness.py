@@ -10,6 +10,13 @@ BYTES_PER_VOXEL = 40
 BASE_GB = 0.6
 """Memory of the worker itself, with the network loaded."""
 
+PRESET_HINTS = {
+    "fast": "Posterior mean: unbiased values, best for measuring; smooth to look at.",
+    "balanced": "Natural texture: keeps the scan's own grain, for looking at.",
+    "quality": "Mean of posterior samples, with a volume of their spread: how sure the result is. Slowest.",
+}
+"""What a preset gives, for people."""
+
 
 def blocked(report: Any, *, model: str, modality: str, device: str) -> str:
     """Why the worker would refuse these settings.

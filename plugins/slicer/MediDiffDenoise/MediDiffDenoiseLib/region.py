@@ -17,30 +17,43 @@ COARSER = 1.2
 
 EDGE = 1e-6
 
+FINENESS = 9
+"""Points along each edge of a ROI that are taken into the volume: a bent transform bulges between corners."""
+
+
+def fit(roi: Any, volume: Any) -> None:
+    """Lays a ROI that is not placed yet around a volume, for the user to shrink; others stay as they are."""
+    if roi.GetNumberOfControlPoints() > 0 or volume.GetImageData() is None:
+        return
+    found = [0.0] * 6
+    volume.GetRASBounds(found)
+    low, high = np.array(found[::2]), np.array(found[1::2])
+    roi.SetCenter(*(0.5 * (low + high)))
+    roi.SetSize(*(high - low))
+    if roi.GetDisplayNode() is None:
+        roi.CreateDefaultDisplayNodes()
+
 
 def bounds_of_roi(roi: Any, volume: Any) -> Bounds:
     """The voxels that a ROI touches: the smallest box along the volume's axes that holds all of it.
 
     Args:
         roi: vtkMRMLMarkupsROINode, turned and transformed or not.
-        volume: under a linear transform, or none.
+        volume: under any transform, or none.
 
     Raises:
         ValueError: the ROI is not placed, or lies outside of the volume.
     """
     if not roi.IsA("vtkMRMLMarkupsROINode") or roi.GetNumberOfControlPoints() < 1:
         raise ValueError(f"The region '{roi.GetName()}' is not placed yet.")
-    half = [0.5 * abs(s) for s in roi.GetSize()]
+    box = np.array(list(product(np.linspace(-0.5, 0.5, FINENESS), repeat=3))) * np.abs(roi.GetSize())
     to_world = slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())
-    corners = np.array(
-        [[*(s * h for s, h in zip(signs, half, strict=True)), 1.0] for signs in product((-1, 1), repeat=3)]
-    )
-    ijk = _world_to_ijk(volume) @ to_world @ corners.T
+    ijk = _ijk(volume, box @ to_world[:3, :3].T + to_world[:3, 3])
     found = []
     for axis, n in enumerate(volume.GetImageData().GetDimensions()):
         # A voxel reaches half its size to either side of its centre.
-        low = max(0, math.floor(ijk[axis].min() + 0.5 + EDGE))
-        high = min(n, math.ceil(ijk[axis].max() + 0.5 - EDGE))
+        low = max(0, math.floor(ijk[:, axis].min() + 0.5 + EDGE))
+        high = min(n, math.ceil(ijk[:, axis].max() + 0.5 - EDGE))
         if low >= high:
             raise ValueError(f"The region '{roi.GetName()}' lies outside of '{volume.GetName()}'.")
         found += [low, high]
@@ -58,7 +71,7 @@ def bounds_of_slice(volume: Any, point: tuple[float, float, float] | None) -> Bo
     axis = slice_axis(volume.GetSpacing(), size)
     index = size[axis] // 2
     if point is not None:
-        place = float((_world_to_ijk(volume) @ np.array([*point, 1.0]))[axis])
+        place = float(_ijk(volume, np.array([point]))[0, axis])
         index = min(max(round(place), 0), size[axis] - 1)
     found = [0, size[0], 0, size[1], 0, size[2]]
     found[2 * axis], found[2 * axis + 1] = index, index + 1
@@ -73,12 +86,16 @@ def slice_axis(spacing: tuple[float, float, float], size: tuple[int, int, int]) 
     return int(order[2]) if spacing[order[2]] > COARSER * spacing[order[1]] else 2
 
 
-def _world_to_ijk(volume: Any) -> np.ndarray:
-    """World RAS to voxel indices, through the volume's parent transform."""
-    ijk = vtk.vtkMatrix4x4()
-    volume.GetRASToIJKMatrix(ijk)
-    local = vtk.vtkMatrix4x4()
-    transform = volume.GetParentTransformNode()
-    if transform is not None:
-        transform.GetMatrixTransformFromWorld(local)
-    return slicer.util.arrayFromVTKMatrix(ijk) @ slicer.util.arrayFromVTKMatrix(local)
+def _ijk(volume: Any, points: np.ndarray) -> np.ndarray:
+    """World RAS points ``[n, 3]`` as voxel indices, through the volume's parent transform.
+
+    The transform may be bent: Slicer loads a CT with a tilted gantry or uneven slices under a grid transform.
+    """
+    to_local = vtk.vtkGeneralTransform()
+    parent = volume.GetParentTransformNode()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(None, parent, to_local)
+    local = np.array([to_local.TransformPoint(point) for point in points.tolist()])
+    found = vtk.vtkMatrix4x4()
+    volume.GetRASToIJKMatrix(found)
+    to_ijk = slicer.util.arrayFromVTKMatrix(found)
+    return local @ to_ijk[:3, :3].T + to_ijk[:3, 3]

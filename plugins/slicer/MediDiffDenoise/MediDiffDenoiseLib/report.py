@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import protocol
-from .environment import SETUP, Interpreter
+from .environment import FOLDER, Interpreter, setup
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,13 @@ class Report:
 def missing(log: str = "") -> Report:
     """The report where no medidiff was found."""
     text = "medidiff was not found on this computer."
-    hint = "Install it with the commands below, then enter its Python in Advanced."
-    return Report(False, problems=(Problem(text, hint, "no_interpreter"),), setup=SETUP, log=f"{text}\n{log}")
+    hint = (
+        f"Install it with the commands below ({FOLDER} is where its source lies), then enter "
+        "its Python in Advanced."
+    )
+    return Report(
+        False, problems=(Problem(text, hint, "no_interpreter"),), setup=setup(), log=f"{text}\n{log}"
+    )
 
 
 def broken(found: Interpreter, status: int | None, output: str, why: str = "") -> Report:
@@ -95,7 +100,9 @@ def broken(found: Interpreter, status: int | None, output: str, why: str = "") -
         "Check the path of the Python in Advanced. See the log." if why else "See the log.", "failed",
     )  # fmt: skip
     log = f"{' '.join(found.command)} ({found.source})\nstatus {status}\n{why}\n{output}"
-    return Report(False, found.command, found.source, found.python, problems=(problem,), setup=SETUP, log=log)
+    return Report(
+        False, found.command, found.source, found.python, problems=(problem,), setup=setup(), log=log
+    )
 
 
 def not_installed(found: Interpreter, output: str) -> Problem | None:
@@ -103,7 +110,8 @@ def not_installed(found: Interpreter, output: str) -> Problem | None:
     if "No module named medidiff" not in output and "No module named 'medidiff'" not in output:
         return None
     text = f"medidiff is not installed in {found.python}."
-    return Problem(text, f"Run: {found.update}", "not_installed")
+    hint = f"Choose the Python in which it is, or run: {found.update} ({FOLDER} is where its source lies)."
+    return Problem(text, hint, "not_installed")
 
 
 def parse(found: Interpreter, text: str, log: str = "") -> Report | None:

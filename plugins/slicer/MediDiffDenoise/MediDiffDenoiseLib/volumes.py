@@ -13,6 +13,15 @@ import numpy as np
 import slicer
 import vtk
 
+STORED = (
+    vtk.VTK_CHAR, vtk.VTK_UNSIGNED_CHAR, vtk.VTK_SHORT, vtk.VTK_UNSIGNED_SHORT, vtk.VTK_INT,
+    vtk.VTK_UNSIGNED_INT, vtk.VTK_LONG, vtk.VTK_UNSIGNED_LONG, vtk.VTK_FLOAT, vtk.VTK_DOUBLE,
+)  # fmt: skip
+"""Types of voxels that Slicer can write to a file; of others it makes none, and says so in its log alone."""
+
+ORTHOGONAL = 1e-4
+"""As in medidiff: how far the cosines of the axes may be from those of a right-angled grid."""
+
 GEOMETRY = 1e-3
 """Millimetres that a voxel of the result may lie away from that of the input."""
 
@@ -35,9 +44,12 @@ def problem(node: Any, output: Any = None) -> str:
         return f"The input '{node.GetName()}' has no voxels."
     if image.GetNumberOfScalarComponents() != 1:
         return f"The input '{node.GetName()}' has {image.GetNumberOfScalarComponents()} components, not one."
-    transform = node.GetParentTransformNode()
-    if transform is not None and not transform.IsTransformToWorldLinear():
-        return f"The input '{node.GetName()}' is under a transform that is not linear. Harden it first."
+    if image.GetScalarType() not in STORED:
+        kind = image.GetScalarTypeAsString()
+        return f"The input '{node.GetName()}' is of type {kind}. Convert it first: Cast Scalar Volume."
+    axes = matrix(node)[:3, :3] / node.GetSpacing()
+    if np.abs(axes.T @ axes - np.eye(3)).max() > ORTHOGONAL:
+        return f"The input '{node.GetName()}' has a sheared grid. Resample it first: Resample Image (BRAINS)."
     if output is not None and output.GetID() == node.GetID():
         return "The output must be another volume than the input, which is never changed."
     return ""

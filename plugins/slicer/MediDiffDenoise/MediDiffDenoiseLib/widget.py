@@ -18,15 +18,11 @@ from .logbox import LogBox
 from .machinesection import MachineSection
 from .modelbox import ModelBox
 from .onscreen import firstVolume, isSequenceFrame, redPoint, voxelsOf
-from .parameters import DenoiseParameters, MachineSettings
-from .readiness import blocked, cautions
+from .parameters import bound, load
+from .provenance import SOURCE
+from .readiness import PRESET_HINTS, blocked, cautions
+from .region import fit
 from .runsection import RunSection
-
-PRESET_HINTS = {
-    "fast": "Posterior mean: unbiased values, best for measuring; smooth to look at.",
-    "balanced": "Natural texture: keeps the scan's own grain, for looking at.",
-    "quality": "Mean of posterior samples, with a volume of their spread: how sure the result is. Slowest.",
-}
 
 
 class Panel(VTKObservationMixin):
@@ -45,7 +41,7 @@ class Panel(VTKObservationMixin):
         self._gui: Any = None
         self._previewID, self.resultID = "", ""
         self._exportKey: Any = ()
-        logic.machine = MachineSettings()
+        self._watched: list[Any] = []
         self.driver = JobDriver(self._jobChanged, self._crashed)
         self.log, self.run = LogBox(ui), RunSection(ui)
         self.compare = CompareSection(ui)
@@ -88,10 +84,10 @@ class Panel(VTKObservationMixin):
         if self._node is node:
             return
         self._unbind()
-        self._node, self.parameters = node, DenoiseParameters(node)
+        self._node, self.parameters = node, load(node)
         if self.parameters.inputVolume is None:
             self.parameters.inputVolume = firstVolume()
-        self._gui = self.parameters.connectGui(self.ui)
+        self._gui = self.parameters.connectParametersToGui(bound(self.ui))
         self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.refresh)
         self.refresh()
 
@@ -99,7 +95,21 @@ class Panel(VTKObservationMixin):
         if self.parameters is not None:
             self.parameters.disconnectGui(self._gui)
             self.removeObserver(self._node, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self._watch()
         self.parameters = self._node = self._gui = None
+
+    def _watch(self, *nodes: Any) -> None:
+        """Follows the chosen nodes: a region is moved, a volume gets its voxels or another name."""
+        wanted = [node for node in dict.fromkeys(nodes) if node is not None]
+        if wanted == self._watched:
+            return
+        self.removeObservers(self._nodeChanged)
+        for node in wanted:
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._nodeChanged)
+        self._watched = wanted
+
+    def _nodeChanged(self, *_: Any) -> None:
+        self.refresh()
 
     # What the user does ------------------------------------------------------
 
@@ -114,15 +124,16 @@ class Panel(VTKObservationMixin):
         self._start(begin)
 
     def preview(self) -> None:
-        """Denoises the slice of the Red view."""
+        """Denoises the slice of the Red view, into the last preview if it is one of the same volume."""
         p = self.parameters
-        target = slicer.mrmlScene.GetNodeByID(self._previewID) if self._previewID else None
-        target = None if target is p.inputVolume else target
-        self._start(
-            lambda settings: self.logic.previewSlice(
-                p.inputVolume, target, rasPoint=redPoint(), wait=False, **settings
-            )
-        )
+
+        def begin(settings: dict[str, Any]) -> Any:
+            last = slicer.mrmlScene.GetNodeByID(self._previewID) if self._previewID else None
+            same = last is not None and last.GetAttribute(SOURCE) == p.inputVolume.GetID()
+            more = {"rasPoint": redPoint(), "wait": False}
+            return self.logic.previewSlice(p.inputVolume, last if same else None, **more, **settings)
+
+        self._start(begin)
 
     def export(self) -> None:
         """Writes the result as a derived DICOM series, into a folder that the user chooses."""
@@ -185,7 +196,8 @@ class Panel(VTKObservationMixin):
             self.resultID = job.outputNodeID
         show = job.kind == "preview" or (self.parameters is not None and self.parameters.showComparison)
         self.compare.offer(job, show=show)
-        return f"'{slicer.mrmlScene.GetNodeByID(job.outputNodeID).GetName()}'"
+        made = f"'{slicer.mrmlScene.GetNodeByID(job.outputNodeID).GetName()}'"
+        return f"{made}, noise level {job.noise}" if job.noise else made
 
     def _crashed(self, error: Exception) -> None:
         self.run.error("The run was given up because of an error in this module.", str(error), repr(error))
@@ -208,6 +220,9 @@ class Panel(VTKObservationMixin):
         self.log.environment = self.machine.report.log if self.machine.report is not None else ""
         if p is None or self.driver.busy:
             return
+        self._watch(p.inputVolume, p.outputVolume, p.roi)
+        if p.roi is not None and p.inputVolume is not None and not slicer.mrmlScene.IsBatchProcessing():
+            fit(p.roi, p.inputVolume)
         self.models.show(self.machine.report, p.modality, p.model)
         ui.presetHintLabel.text = PRESET_HINTS[p.preset]
         ui.stepsSpinBox.enabled = p.preset != "fast"
