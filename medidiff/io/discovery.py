@@ -91,9 +91,13 @@ def _look(path: Path, root: Path | None, label_maps: bool) -> list[SliceHeader] 
     """What one file is; DICOM slices are grouped later."""
     try:
         kind = sniff(path)
-        if kind is Format.DICOM:
+        if kind in (Format.DICOM, Format.DICOM_HEADLESS):
             slices = read_header(path)
-            return slices if isinstance(slices, list) else _skip(path, slices)
+            if isinstance(slices, list):
+                return slices
+            # Without a preamble, what cannot be understood need not be DICOM at all.
+            unsure = slices[0] in (Reason.DAMAGED_HEADER, Reason.MISSING_UID)
+            return _skip(path, (Reason.HEADLESS, "") if unsure and kind is not Format.DICOM else slices)
         if kind in (Format.NIFTI, Format.NIFTI_PAIR):
             from .nifti_header import inspect
         elif kind in (Format.NRRD, Format.META):
@@ -116,7 +120,6 @@ def _other(path: Path, kind: Format) -> tuple[Reason, str]:
     if header := _header_of(path):
         return Reason.SIDECAR, f"the voxels of {header.name}"
     fixed = {
-        Format.DICOM_HEADLESS: Reason.HEADLESS,
         Format.ARCHIVE: Reason.ARCHIVE,
         Format.ZIP: Reason.NESTED_ARCHIVE,
         Format.ANALYZE: Reason.ANALYZE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from medidiff.io.dicom.file import open_dicom
+from medidiff.io.dicom.file import open_dicom, parse
 from medidiff.io.dicom.slice_header import lenient
 from medidiff.report.privacy import hashed
 
@@ -48,8 +48,6 @@ def pseudonym(path: Path) -> str | None:
 
 def _texts(path: Path, keywords: Iterable[str]) -> list[str]:
     """The values of elements as text, "" where absent."""
-    from pydicom import dcmread
-
     with lenient(), open_dicom(path) as file:
-        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(keywords))
+        dataset = parse(file, stop_before_pixels=True, specific_tags=list(keywords))
         return [str(dataset.get(keyword) or "").strip() for keyword in keywords]

@@ -16,9 +16,10 @@ Known = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 
 
 def load(path: Path) -> Dataset:
-    """A data set, unpacked where it is gzip."""
+    """A data set, unpacked where it is gzip; without preamble where that is missing."""
     data = path.read_bytes()
-    return pydicom.dcmread(BytesIO(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data))
+    data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    return pydicom.dcmread(BytesIO(data), force=data[128:132] != b"DICM")
 
 
 def real_values(path: Path) -> Known:

@@ -197,7 +197,7 @@ def test_each_refusal_has_its_reason(tmp_path: Path, change: object, reason: Rea
         ("SC_rgb.dcm", Reason.COLOUR),
         ("examples_palette.dcm", Reason.PALETTE),
         ("MR_truncated.dcm", Reason.TRUNCATED),
-        ("ExplVR_LitEndNoMeta.dcm", Reason.HEADLESS),
+        ("ExplVR_LitEndNoMeta.dcm", Reason.NOT_AN_IMAGE_OBJECT),
         ("rtdose.dcm", Reason.NOT_AN_IMAGE_OBJECT),
         ("liver_1frame.dcm", Reason.NOT_AN_IMAGE_OBJECT),
         ("reportsi.dcm", Reason.NOT_AN_IMAGE_OBJECT),

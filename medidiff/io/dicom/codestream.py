@@ -1,4 +1,4 @@
-"""The size that a compressed frame claims, read before a decoder makes room for it."""
+"""What a compressed frame says of itself: its size, read before a decoder makes room for it, and its loss."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ JPEG_2000 = {
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 STANDALONE = {0x01, *range(0xD0, 0xD9)}
 START_2000 = b"\xff\x4f\xff\x51"
+CODING_STYLE = b"\xff\x52"  # COD (T.800 A.6.1)
 BOX_FILE = b"\0\0\0\x0cjP  "  # a JP2 file around the codestream (T.800 I.5.1)
 
 
@@ -89,3 +90,29 @@ def _jpeg_2000(frame: bytes) -> Claim | None:
         return None
     right, bottom, left, top = struct.unpack_from(">4I", frame, at + 8)
     return Claim(bottom - top, right - left, struct.unpack_from(">H", frame, at + 40)[0])
+
+
+def lossy_method(frame: bytes, transfer_syntax: str) -> str | None:
+    """How a frame lost information when it was compressed, None where nothing tells that it did.
+
+    Args:
+        frame: the codestream.
+        transfer_syntax: UID.
+
+    Returns:
+        the term of Lossy Image Compression Method (0028,2114), C.7.6.1.1.5.1. A JPEG 2000 codestream with
+        the reversible transform may have been cut to a rate all the same: that cannot be seen.
+    """
+    try:
+        if transfer_syntax == "1.2.840.10008.1.2.4.50":
+            return "ISO_10918_1"
+        if transfer_syntax == "1.2.840.10008.1.2.4.81":  # NEAR stands behind the components (T.87 C.2.3)
+            scan = frame.index(b"\xff\xda")
+            return "ISO_14495_1" if frame[scan + 5 + 2 * frame[scan + 4]] else None
+        if transfer_syntax in ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"):
+            style = frame.index(CODING_STYLE, frame.index(START_2000))
+            method = "ISO_15444_1" if transfer_syntax.endswith("91") else "ISO_15444_15"
+            return method if frame[style + 13] == 0 else None  # the 9-7 irreversible filter (Table A.20)
+    except (ValueError, IndexError):  # no such codestream: decoding will tell
+        pass
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 from ...errors import PixelError
 from .codestream import JPEG, JPEG_2000, Claim, claim
 from .damage import parsing
+from .encapsulated import compressed_frame, is_native, mend_offsets
 from .functional_groups import frame_count
 from .pixels import RLE, IntArray
 
@@ -55,7 +55,7 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
     """Stored values of some frames of an image, each decoded when it is asked for.
 
     Args:
-        dataset: as for `decode`; an empty offset table is filled.
+        dataset: as for `decode`; an empty or wrong offset table is mended.
         path: for messages.
         frames: frame numbers, from 1, in the order wanted; at least one.
 
@@ -70,7 +70,12 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
     with parsing(path):
         if "PixelData" not in dataset or not dataset.PixelData:
             raise PixelError("has no Pixel Data (7FE0,0010)", where=path)
-        _add_offsets(dataset)
+        if dataset["PixelData"].is_undefined_length is is_native(dataset):
+            raise PixelError(
+                "the pixel data (7FE0,0010) are not stored as the transfer syntax says", where=path,
+                received=dataset.file_meta.TransferSyntaxUID.name, hint="Fetch the file again.",
+            )  # fmt: skip
+        mend_offsets(dataset)
     # pylibjpeg-rle panics on damaged data, past every except clause; pydicom's own decoder raises
     plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLE else ""
     decoded = iter_pixels(
@@ -99,20 +104,6 @@ def decode_frames(dataset: Dataset, path: Path, frames: Sequence[int]) -> Iterat
         yield found
 
 
-def _add_offsets(dataset: Dataset) -> None:
-    """Writes the Basic Offset Table of compressed frames where it is empty (PS3.5 A.4).
-
-    Without it, finding frame k means looking at every fragment before it, again for every k.
-    """
-    from pydicom.encaps import encapsulate, generate_frames
-
-    count = frame_count(dataset)
-    if is_native(dataset) or count == 1 or dataset.get("ExtendedOffsetTable") or any(dataset.PixelData[4:8]):
-        return
-    with suppress(Exception):  # damaged, or too long for the table: decoding will tell
-        dataset.PixelData = encapsulate(list(generate_frames(dataset.PixelData, number_of_frames=count)))
-
-
 def _named(dataset: Dataset, number: int) -> str:
     """Pixel data in words, with its frame and transfer syntax."""
     which = f" of frame {number}" if frame_count(dataset) != 1 else ""
@@ -125,17 +116,13 @@ def _check_claim(dataset: Dataset, path: Path, number: int) -> None:
     Raises:
         PixelError: it claims another size, or is no codestream.
     """
-    from pydicom.encaps import get_frame
-
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax not in JPEG | JPEG_2000:
         return
-    offsets = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
-    frame = get_frame(
-        dataset.PixelData, number - 1, number_of_frames=frame_count(dataset),
-        extended_offsets=offsets if all(offsets) else None,
-    )  # fmt: skip
-    found, expected = claim(frame, syntax), Claim(dataset.Rows, dataset.Columns, 1)
+    found, expected = (
+        claim(compressed_frame(dataset, number), syntax),
+        Claim(dataset.Rows, dataset.Columns, 1),
+    )
     if found != expected:
         raise PixelError(
             f"{_named(dataset, number)} is not the image of {expected} pixels that the header describes",
@@ -162,8 +149,3 @@ def _sign_extended(raw: IntArray, dataset: Dataset) -> Decoded:
         values >>= values.dtype.type(down)  # arithmetic where signed
     values = values.view(kind)
     return Decoded(values, values if words is None else words)
-
-
-def is_native(dataset: Dataset) -> bool:
-    """True for pixel data that is not compressed."""
-    return not dataset.file_meta.TransferSyntaxUID.is_compressed

@@ -12,12 +12,15 @@ from .pixels import NATIVE
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010), little endian
 FLOAT_DATA = (0x0008, 0x0009)
 """Elements of Float and Double Float Pixel Data in group 7FE0 (C.7.6.24, C.7.6.25)."""
 
 ITEM = b"\xfe\xff\x00\xe0"
+UNDEFINED = b"\xff\xff\xff\xff"
+"""Length of encapsulated pixel data, and of no other (PS3.5 A.4)."""
 DELIMITER = b"\xfe\xff\xdd\xe0"
 
 
@@ -31,6 +34,7 @@ class Extent:
         packed: bytes of all fragments.
         whole: False where encapsulated data ends before its Sequence Delimitation Item (PS3.5 A.4).
         floating: True for floating-point pixel data.
+        contrary: why the pixel data cannot be what the transfer syntax says, "" where they can.
     """
 
     size: int | None = None
@@ -38,9 +42,12 @@ class Extent:
     packed: int = 0
     whole: bool = True
     floating: bool = False
+    contrary: str = ""
 
     def shortfall(self, dataset: Dataset, frames: int) -> tuple[Reason, str] | None:
         """Why there cannot be enough pixels for `frames` frames, None if there may be."""
+        if self.contrary:
+            return Reason.TRANSFER_SYNTAX, self.contrary
         if not self.whole:
             return Reason.TRUNCATED, "compressed pixel data"
         if self.fragments is not None and self.fragments < frames:
@@ -74,6 +81,10 @@ def measure(file: IO[bytes], dataset: Dataset) -> Extent:
     head = file.read(12)
     if head[:4] != PIXEL_DATA:
         return Extent(size=None if head else 0)  # something in front of the pixel data: decoding will tell
+    if len(head) < 12:
+        return Extent(whole=False)
+    if head[8:] != UNDEFINED:
+        return Extent(contrary=f"{syntax.name}, but the pixel data (7FE0,0010) are not encapsulated")
     items, packed = 0, 0
     while (item := file.read(8))[:4] == ITEM and len(item) == 8:
         items += 1
@@ -90,7 +101,7 @@ def _last_byte(file: IO[bytes], length: int) -> bytes:
     return file.read(1)
 
 
-def _native(file: IO[bytes], syntax: str) -> Extent:
+def _native(file: IO[bytes], syntax: UID) -> Extent:
     start = file.tell()
     head = file.read(12)
     order: Literal["little", "big"] = "big" if syntax == "1.2.840.10008.1.2.2" else "little"
@@ -99,5 +110,7 @@ def _native(file: IO[bytes], syntax: str) -> Extent:
         # Some files hold implicit data under an explicit transfer syntax, or the other way round; an even
         # length never looks like one of these VRs.
         explicit = head[4:6] in LONG
+        if (head[8:12] if explicit else head[4:8]) == UNDEFINED:
+            return Extent(contrary=f"{syntax.name}, but the pixel data (7FE0,0010) are encapsulated")
         return Extent(size=file.seek(0, 2) - start - (12 if explicit else 8))
     return Extent(size=None if head else 0, floating=group == 0x7FE0 and element in FLOAT_DATA)

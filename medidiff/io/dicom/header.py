@@ -9,7 +9,7 @@ from ..items import Reason
 from ..streams import cause
 from . import enhanced_header
 from .extent import Extent, measure
-from .file import open_dicom
+from .file import open_dicom, parse
 from .functional_groups import frame_count
 from .pixels import pixel_refusal, rescale_refusal
 from .slice_header import SPLIT, Place, SliceHeader, lenient, record, rounded, text, values
@@ -36,19 +36,18 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
     """Reads the header of a DICOM file, once and without its pixels.
 
     Args:
-        path: a file with a DICOM preamble.
+        path: a file that is DICOM by its content.
 
     Returns:
         a record for each slice: one, or one for each usable frame of an enhanced image; or the reason why
         the file has none.
     """
-    import pydicom
     from pydicom.uid import UID
 
     with lenient():
         try:
             with open_dicom(path) as file:
-                dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_tags())
+                dataset = parse(file, stop_before_pixels=True, specific_tags=_tags())
                 extent = measure(file, dataset)
         except OSError as error:
             return cause(error)
@@ -89,8 +88,7 @@ def _tags() -> list[Any]:
 
 def _no_image(dataset: Dataset) -> tuple[Reason, str] | None:
     """Why a readable DICOM file is no image of CT, MR or PET, None if it is one."""
-    meta = dataset.file_meta
-    sop_class = text(dataset, "SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", ""))
+    sop_class = text(dataset, "SOPClassUID")
     if sop_class == DICOMDIR:
         return Reason.DICOMDIR, ""
     if sop_class.startswith(NO_PICTURE):
@@ -101,7 +99,7 @@ def _no_image(dataset: Dataset) -> tuple[Reason, str] | None:
         return Reason.NO_SPACING if known else Reason.NOT_AN_IMAGE_OBJECT, "no Rows (0028,0010)"
     photometric = text(dataset, "PhotometricInterpretation")
     if photometric and not photometric.startswith("MONOCHROME"):
-        return pixel_refusal(dataset, str(meta.get("TransferSyntaxUID", "")))
+        return pixel_refusal(dataset, str(dataset.file_meta.get("TransferSyntaxUID", "")))
     if missing or not sop_class:
         return Reason.MISSING_UID, ", ".join(missing) or "SOPClassUID"
     if not known:

@@ -19,7 +19,8 @@ from . import pixels
 from .damage import parsing
 from .decoding import decode_frames
 from .elements import TEXT
-from .file import open_dicom
+from .encapsulated import mark_lossy
+from .file import open_dicom, parse
 from .functional_groups import frame_groups
 from .geometry import Stack
 from .padding import padding_mask, padding_range
@@ -57,11 +58,9 @@ def read_dataset(header: SliceHeader) -> FileDataset:
     Raises:
         PixelError: unreadable, or another image by now.
     """
-    import pydicom
-
     try:
         with open_dicom(header.path) as file:
-            dataset = pydicom.dcmread(file)
+            dataset = parse(file)
     except Exception as error:
         raise PixelError(
             "cannot be read", where=header.path, received=" ".join(str(error).split())[:200],
@@ -145,6 +144,7 @@ def stored_slices(stack: Stack) -> Iterator[StoredSlice]:
         with parsing(path):
             scales = _scales(dataset, slices)
             padding = padding_range(dataset)
+            mark_lossy(dataset)
         frames = decode_frames(dataset, path, [s.frame_number or 1 for s in slices])
         for k, header, scale, frame in zip(indices, slices, scales, frames, strict=True):
             if frame.values.shape != (header.rows, header.columns):
