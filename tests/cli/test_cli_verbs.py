@@ -263,12 +263,21 @@ def test_doctor_ends_with_7_without_a_model(
 
 # train
 
+MR = """name = "x"
+modality = "mr"
+[data]
+sigma = [0.01, 0.22]
+low_sigma = 0.002
+pack = "scans.pack"
+"""
+"""With a pack, so that no scan is looked for."""
+
 
 def test_train_without_tensorflow_is_one_sentence(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "c.toml"
-    config.write_text('name = "x"\nmodality = "ct"\n')
+    config.write_text(MR)
     monkeypatch.setattr("medidiff.cli.train.find_spec", lambda name: None)
     ran = run("train", config)
     assert ran.code == 7
@@ -293,11 +302,12 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progress: str
 ) -> None:
     config = tmp_path / "c.toml"
-    config.write_text('name = "x"\nmodality = "ct"\n[optimiser]\nsteps = 200\n')
+    config.write_text(f"{MR}[optimiser]\nsteps = 200\n")
     seen: dict[str, object] = {}
 
     class Trainer:
         folder = Path("runs/x")
+        changes = ("optimiser.steps 100 -> 200",)
 
         def __init__(self, config: object, *, resume: bool, start: object, report: Callable) -> None:
             seen.update(config=config, resume=resume, start=start)
@@ -318,6 +328,7 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     if progress == "none":
         assert ran.out == "runs/x\n"
         assert "step 100/200, loss 0.25, 2.00 steps/s, 1 min left" in ran.err
+        assert "resumed with other settings: optimiser.steps 100 -> 200" in ran.err
         assert "finished; step 200/200, gain 3.5" in ran.err
     else:
         going, made = (json.loads(line.removeprefix("@medidiff ")) for line in ran.out.splitlines())
