@@ -7,13 +7,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.volume import BoolArray, FloatArray
+from medidiff.volume import BoolArray, FloatArray, spread
 
 SHARED_NOISE = 0.4
 """Correlation of the noise of two slices above which the second brings too little that is new. Abutting
 slices of a helical scan reach 0.3, slices that overlap by half 0.5."""
 
 MAX_STEP = 4
+
+PAIRS = 7
+"""Pairs of slices, spread over the scan, whose noise is compared for each step."""
 
 Outside = Callable[[int], BoolArray | None]
 """Pixels of a slice ``[y, x]`` that show no image; None for none."""
@@ -39,7 +42,7 @@ def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
     count = len(slices)
     if count < 3:
         return 1
-    centres = np.unique(np.linspace(0, count - 2, 7).astype(int))
+    centres = spread(count - 1, PAIRS)
     details: dict[int, tuple[FloatArray, NDArray[np.bool_]]] = {}
 
     def detail(k: int) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -19,7 +19,7 @@ from medidiff.engines.base import Engine
 from medidiff.errors import CancelledError
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
-from medidiff.models.conditioning import SCAN_WIDTH, Condition, vector
+from medidiff.models.conditioning import RELATIVE_SD, SCAN_WIDTH, Condition, vector
 from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.volume import FloatArray, Volume
 
@@ -84,7 +84,7 @@ class Evaluator:
             texture = _held(texture, trained.kernel)
         planes = np.zeros((kind.planes, *array.shape[1:]), np.float32)
         context = [None if i is None else self.scan(i) for i in (before, after)]
-        planes[3] = np.log(np.clip(self.relative(k), 0.05, 20.0))
+        planes[3] = np.log(np.clip(self.relative(k), *RELATIVE_SD))
 
         def answer(state: Any, t: float) -> tuple[FloatArray, FloatArray]:
             if self.cancelled():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medidiff.errors import UsageError
+from medidiff.models.conditioning import RELATIVE_SD
 from medidiff.volume import FloatArray, Volume
 
 MIN_SIGMA = 1e-20
@@ -23,7 +24,6 @@ class NoiseModel:
         per_slice: noise SD of each slice ``[z]``, or None where one number serves all.
         maps: local noise SD ``[z, y, x]`` given by the user, or None.
         texture: mean noise frequency in lp/cm (CT) or zero-fill factor (MR); None if unknown.
-        notes: what a user should know about the estimate.
     """
 
     sigma: float
@@ -31,7 +31,6 @@ class NoiseModel:
     per_slice: FloatArray | None = None
     maps: FloatArray | None = None
     texture: float | None = None
-    notes: tuple[str, ...] = field(default_factory=tuple)
 
     @classmethod
     def of(cls, volume: Volume, given: float | FloatArray | None, modality: str) -> NoiseModel:
@@ -60,9 +59,9 @@ class NoiseModel:
             sigma = float(np.median(levels[levels > 0]))
             levels = np.where(levels > 0, levels, sigma).astype(np.float32)
             text = f"{sigma:.3g} {unit} (map)"
-            return cls(sigma, text, per_slice=levels, maps=maps, texture=_texture(volume, modality))
+            return cls(sigma, text, per_slice=levels, maps=maps, texture=_texture(volume))
         if given is not None:
-            return cls(float(given), f"{given:.3g} {unit} (given)", texture=_texture(volume, modality))
+            return cls(float(given), f"{given:.3g} {unit} (given)", texture=_texture(volume))
         from medidiff.noise.estimate import estimate
 
         found = estimate(volume)
@@ -89,7 +88,7 @@ class NoiseModel:
         if self.maps is None:
             return None
         relative = self.maps[k] / np.float32(self.of_slice(k))
-        return np.asarray(np.maximum(relative, 0.05), np.float32)
+        return np.asarray(np.maximum(relative, RELATIVE_SD[0]), np.float32)
 
 
 def _level(sigma_map: FloatArray, image: FloatArray, modality: str) -> float:
@@ -120,7 +119,7 @@ def _steady(per_slice: FloatArray, sigma: float) -> FloatArray:
     return np.asarray(np.clip(steady, 0.5 * sigma, 2.0 * sigma), np.float32)
 
 
-def _texture(volume: Volume, modality: str) -> float | None:
+def _texture(volume: Volume) -> float | None:
     """Noise texture of a scan whose level is given."""
     from medidiff.errors import NoiseLevelError
     from medidiff.noise.estimate import estimate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,13 +29,14 @@ from medidiff.engines.base import Engine
 from medidiff.errors import Note
 from medidiff.intensity import Intensity
 from medidiff.models.bundle import Bundle
+from medidiff.models.conditioning import RELATIVE_SD
 from medidiff.models.processes import MATCHED, make
 from medidiff.noise.floor import beyond_rician, without_floor
 from medidiff.noise.spectrum import Spectrum
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import FloatArray, Volume, spread
 
-TEXTURE_SLICES = 5
-"""Slices from which the noise spectrum for re-injection is measured."""
+SPECTRUM_SLICES = 7
+"""Slices, the first and the last among them, from which the noise spectrum of the scan is measured."""
 
 
 class Run:
@@ -180,33 +181,31 @@ class Run:
 
     def _texture(self) -> Spectrum:
         """Noise spectrum of the scan from a few slices' y - D."""
-        count = len(self.volume.array)
         residuals, masks = [], []
-        for k in np.unique(np.linspace(0, count - 1, TEXTURE_SLICES + 2).astype(int)):
-            y, sigma = self.evaluator.scan(int(k)), self.evaluator.sigma(int(k))
-            mean, _ = self.evaluator.denoised(int(k), sigma)(y, sigma)
-            residuals.append((y - mean) / np.maximum(self.evaluator.relative(int(k)), 0.05))
+        for k in map(int, spread(len(self.volume.array), SPECTRUM_SLICES)):
+            y, sigma = self.evaluator.scan(k), self.evaluator.sigma(k)
+            mean, _ = self.evaluator.denoised(k, sigma)(y, sigma)
+            residuals.append((y - mean) / np.maximum(self.evaluator.relative(k), RELATIVE_SD[0]))
             inside = mean > TISSUE[self.bundle.modality]
-            outside = self.surround.of_slice(int(k))
+            outside = self.surround.of_slice(k)
             masks.append(inside if outside is None else inside & ~outside)
         return residual_spectrum(residuals, masks, self.volume.pixel_mm, self.bundle.modality)
 
     def _consistency(self, gain: float) -> Consistency:
         """The noise spectrum of the scan without a network's help."""
-        count = len(self.volume.array)
-        some = np.unique(np.linspace(0, count - 1, TEXTURE_SLICES + 2).astype(int))
+        some = spread(len(self.volume.array), SPECTRUM_SLICES)
         slices = [self.evaluator.scan(int(k)) for k in some]
         tissue = [y > TISSUE[self.bundle.modality] for y in slices]
         return Consistency.of(gain, slices, tissue, self.volume.pixel_mm, self.bundle.modality)
 
-    def _levels(self, kind: str, sigma: float) -> schedules.Levels:
+    def _levels(self, kind: Literal["geo", "quad"], sigma: float) -> schedules.Levels:
         steps, process = self.settings.evaluations, self.bundle.process
         if process in ("ddpm", "prior") and steps + 1 == len(schedules.FAST_DDPM):
             return schedules.FAST_DDPM
         if process != MATCHED:
             return schedules.uniform(steps)
         low, left = self.bundle.trained.sigma[0], schedules.LEFT[self.bundle.modality]
-        return schedules.grid(kind, self.settings.evaluations, sigma, low, left)  # type: ignore[arg-type]
+        return schedules.grid(kind, steps, sigma, low, left)
 
     def _without_floor(
         self, k: int, image: FloatArray, variance: FloatArray | None, sigma: float
@@ -227,10 +226,7 @@ class Run:
         count = len(self.volume.array)
         scale, texture = self.intensity.scale, self.noise.texture
         levels = [self.noise.of_slice(k) / scale for k in range(count)]
-        notes = [
-            *self.noise.notes,
-            *outside(self.bundle, self.volume, self.noise.sigma, levels, scale, texture),
-        ]
+        notes = list(outside(self.bundle, self.volume, self.noise.sigma, levels, scale, texture))
         notes += self.untouched.notes()
         if self.evaluator.step > 1:
             text = f"slices overlap: context is taken {self.evaluator.step} slices away"

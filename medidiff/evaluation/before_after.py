@@ -23,7 +23,7 @@ from medidiff.evaluation.noref import UNIFORM, NoReference, SliceChange, StatedU
 from medidiff.evaluation.region import Region, body
 from medidiff.evaluation.residual import ResidualSum
 from medidiff.evaluation.texture import TextureSum
-from medidiff.volume import BoolArray, FloatArray, Volume
+from medidiff.volume import BoolArray, FloatArray, Volume, spread
 
 MAX_MEASURED = 40
 SMOOTHING_PX = 2.0
@@ -65,7 +65,7 @@ def before_after(
     floor = -np.inf if before.unit == "HU" else BRIGHT * sigma
     look = _Look(before, after, region, floor, sigma)
     names, edges = _kinds(look)
-    shown = np.unique(np.linspace(0, len(before.array) - 1, MAX_MEASURED).astype(np.intp))
+    shown = spread(len(before.array), MAX_MEASURED)
     drift, residual = DriftSum(names, edges), ResidualSum()
     texture = TextureSum(before.pixel_mm, before.unit)
     changes = []
@@ -167,8 +167,7 @@ def _kinds(look: _Look) -> Kinds:
     """Kinds of tissue: the HU bins for CT, by brightness for anything else."""
     if look.before.unit == "HU":
         return HU_KINDS
-    shown = np.unique(np.linspace(0, len(look.before.array) - 1, MOST_SLICES).astype(np.intp))
-    uniform = (_uniform(look.plane(int(k))) for k in shown)
+    uniform = (_uniform(look.plane(int(k))) for k in spread(len(look.before.array), MOST_SLICES))
     return kinds_of(uniform, look.sigma, SMOOTHING_PX, look.floor)
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from medidiff.errors import NoiseLevelError
-from medidiff.volume import Volume
+from medidiff.volume import Volume, spread
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,14 @@ def noise_level(volume: Volume) -> NoiseLevel:
     """Noise SD of a volume, slice by slice. Below the noise, fine structure bounds what can be read."""
     from medidiff.noise.estimate import MAX_SLICES, estimate
 
-    count = len(volume.array)
     try:
         found = estimate(volume)
     except NoiseLevelError as error:
         return NoiseLevel(None, (), (), volume.unit, error.what)
-    shown = np.unique(np.linspace(0, count - 1, MAX_SLICES).astype(int))
     return NoiseLevel(
         found.sigma,
         tuple(float(v) for v in found.per_slice),
-        tuple(int(k) for k in shown),
+        tuple(int(k) for k in spread(len(volume.array), MAX_SLICES)),
         found.unit,
         f"blind estimate: {found.method}",
     )

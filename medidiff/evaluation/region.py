@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medidiff import scratch
 from medidiff.errors import PixelError
-from medidiff.volume import BoolArray, FloatArray, Volume
+from medidiff.volume import BoolArray, FloatArray, Volume, spread
 
 BODY_HU = -500.0
 BODY_OTSU = 0.5
@@ -105,5 +104,5 @@ def _otsu(volume: Volume) -> float:
     """Otsu threshold of some smoothed slices."""
     from medidiff.noise.estimate_mr import otsu
 
-    shown: NDArray[np.intp] = np.unique(np.linspace(0, len(volume.array) - 1, OTSU_SLICES).astype(np.intp))
+    shown = spread(len(volume.array), OTSU_SLICES)
     return otsu(np.stack([_smooth(volume, int(k))[::COARSE, ::COARSE] for k in shown]))

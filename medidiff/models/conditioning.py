@@ -28,6 +28,9 @@ NEIGHBOUR_RATIO = (1.0, 10.0)
 """Range of the neighbours' noise level over that of the state in training; the last steps of a sampler may
 go further, and the network must not be asked what it has never seen."""
 
+RELATIVE_SD = (0.05, 20.0)
+"""Range of the local noise SD over that of the slice, of which a plane of the network holds the logarithm."""
+
 
 @dataclass(frozen=True)
 class Condition:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medidiff.errors import NoiseLevelError
 from medidiff.noise import air, estimate_ct, estimate_mr, fill, flatness, texture
 from medidiff.noise.estimate_ct import weighted_median
-from medidiff.volume import BoolArray, FloatArray, Volume
+from medidiff.volume import BoolArray, FloatArray, Volume, spread
 
 MAX_SLICES = 40  # looked at, evenly spread; the others are interpolated
 # The kernel is the same in the whole series, and structure can only lower the estimate of its frequency.
@@ -59,7 +59,7 @@ def estimate(volume: Volume) -> NoiseEstimate:
             received=f"modality {volume.modality}",
             hint="Pass --sigma VALUE.",
         )
-    shown = np.unique(np.linspace(0, len(volume.array) - 1, MAX_SLICES).astype(int))
+    shown = spread(len(volume.array), MAX_SLICES)
     return (_ct if volume.modality == "CT" else _mr)(volume, shown)
 
 
