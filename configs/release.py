@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import numpy as np
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.engines import EngineSettings, create
-from medidiff.errors import EngineError
+from medidiff.errors import EngineError, MedidiffError, OutputError, UsageError
 from medidiff.models import Bundle, save
 from medidiff.models.export import STORAGES
 from medidiff.training.calibration import calibrate
@@ -69,8 +71,18 @@ def choose_precision(bundle: Bundle, validator: Validator) -> dict[str, str]:
     return {"openvino": "bfloat16" if good else "float32"}
 
 
-def main() -> None:
-    """Makes the bundle."""
+def main() -> int:
+    """Makes the bundle; an error becomes one sentence and an exit code."""
+    try:
+        make(arguments())
+    except MedidiffError as error:
+        print(f"release.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """What the user typed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -79,36 +91,46 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--which", choices=["best", "last", "average"], default="last")
     parser.add_argument("--version", default="0.1")
+    parser.add_argument("--licence", default="Apache-2.0", help="SPDX name of the licence of the weights")
     parser.add_argument("--runs", help="folder of runs, if not that of the configuration")
     parser.add_argument("--cache", help="folder of the noise cache, if not that of the configuration")
     parser.add_argument("--weights", choices=STORAGES, default="float32", help="how they lie in the file")
-    options = parser.parse_args()
+    parser.add_argument("--overwrite", action="store_true", help="replace the model at OUT")
+    return parser.parse_args()
+
+
+def make(options: argparse.Namespace) -> None:
+    """Makes the bundle, which appears at its place when it is complete."""
     config = load(options.config)
+    if options.out.exists() and not options.overwrite:
+        raise OutputError("The folder exists already", where=options.out,
+                          hint="Use another name, or --overwrite to replace a model.")  # fmt: skip
     if options.cache:
         config = replace(config, data=replace(config.data, cache=options.cache))
-    card = options.card.read_text("utf-8")
-    bundle = release(
-        config,
-        Path(options.runs or config.output) / config.name,
-        options.which,
-        out=options.out,
-        card=card,
-        trained=trained_ranges(config, pixel_sizes(config)),
-        version=options.version,
-        licence="Apache-2.0",
-        attribution=credits_of(card),
-        storage=options.weights,
-        overwrite=True,
-    )
+    try:
+        card = options.card.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The model card cannot be read ({error})") from None
+    details = {
+        "card": card,
+        "trained": trained_ranges(config, pixel_sizes(config)),
+        "version": options.version,
+        "licence": options.licence,
+        "attribution": credits_of(card),
+        "storage": options.weights,
+    }
+    runs = Path(options.runs or config.output) / config.name
+    with tempfile.TemporaryDirectory(prefix="medidiff-") as scratch:
+        bundle = release(config, runs, options.which, out=Path(scratch) / config.name, **details)
     validator = Validator.make(config, slices=SLICES)
     precision = choose_precision(bundle, Validator.make(config))
     engine = create("openvino", bundle, EngineSettings(precision="float32"))
     table = calibrate(bundle, engine, validator.samples, own=validator.own)
     print("calibration:", ", ".join(f"{s:.4g}: {q:.2f}" for s, q in table))
     bundle = replace(bundle, precision=precision, uncertainty=table)
-    save(bundle, options.out, overwrite=True)
+    save(bundle, options.out, overwrite=options.overwrite)
     print(bundle.name, bundle.version, bundle.sha256)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

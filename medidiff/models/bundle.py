@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.volume import Volume
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+LARGEST = 65536
+"""No network is wider than this; a description that says so is wrong, and would take all memory."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,27 @@ class Bundle:
             raise ModelError("A model name is letters, digits, dot, dash and underscore", received=self.name)
         if self.modality not in KINDS:
             raise ModelError("A model is for ct or mr", received=self.modality)
-        if not self.sigma_data > 0:
+        if not 0 < self.sigma_data < math.inf:
             raise ModelError("sigma_data must be positive", received=self.sigma_data)
+        for field_ in fields(Trained):
+            low, high = getattr(self.trained, field_.name)
+            if not 0 < low <= high < math.inf:
+                raise ModelError(
+                    f"The trained range of {field_.name} is 0 < lowest <= highest", received=f"{low}, {high}"
+                )
+        levels = [level for level, _ in self.uncertainty]
+        good = all(0 < number < math.inf for pair in self.uncertainty for number in pair)
+        if not good or levels != sorted(levels):
+            raise ModelError(
+                "Levels and factors of the uncertainty are positive, levels ascending",
+                received=self.uncertainty,
+            )
         if self.process not in PROCESSES:
             raise ModelError(f"The process is one of {', '.join(PROCESSES)}", received=self.process)
         kind, shape = PROCESSES[self.process], self.config
+        sizes = (*shape.channels, shape.blocks, shape.unshuffle, shape.embedding)
+        if not shape.channels or not all(isinstance(n, int) and 1 <= n <= LARGEST for n in sizes):
+            raise ModelError(f"The network's sizes are whole numbers from 1 to {LARGEST}", received=sizes)
         if (shape.planes, shape.condition) != (kind.planes, kind.condition):
             raise ModelError(
                 f"A network of process {self.process} has {kind.planes} planes and {kind.condition} "

@@ -89,9 +89,13 @@ def save(bundle: Bundle, folder: str | os.PathLike[str], *, overwrite: bool = Fa
         The bundle as read back from the folder.
 
     Raises:
-        OutputError: the folder exists and `overwrite` is False, or it cannot be written.
+        OutputError: the folder exists and `overwrite` is False or it is no model, or it cannot be written.
     """
     target = Path(folder)
+    if target.exists() and not (target / MANIFEST).is_file() and not _is_empty(target):
+        raise OutputError(
+            "This is no model, so it is not replaced", where=target, hint="Choose a folder of its own."
+        )
     if target.exists() and not overwrite:
         raise OutputError("The folder exists already", where=target, hint="Use another name or overwrite it.")
     card = bundle.card.encode("utf-8")
@@ -168,6 +172,10 @@ def verify(bundle: Bundle) -> tuple[str, ...]:
     return tuple(done)
 
 
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def _roots() -> tuple[Path, ...]:
     """Folders whose subfolders are bundles."""
     home = os.environ.get("MEDIDIFF_HOME")
@@ -200,7 +208,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(where.read_text(encoding="utf-8"))
         version = manifest["format_version"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
+        if not isinstance(version, int) or version < 1:
+            raise ValueError(f"format {version}")
+        if version > FORMAT_VERSION:
             raise ModelError(
                 "The model was made for a newer medidiff", where=where, received=f"format {version}",
                 hint=f"This version reads up to format {FORMAT_VERSION}: pip install -U medidiff.",
@@ -208,7 +218,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         intact = manifest["checksum"] == _checksum(manifest)
     except MedidiffError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError("The model's description is unreadable", where=where, hint=f"({error!r})") from error
     if not intact:
         raise ModelError("The model's description is damaged", where=where, hint="Install the model again.")

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.errors import UsageError
+from medidiff.errors import ModelError, UsageError
 from medidiff.models import store
 from medidiff.models.bundle import Bundle, Trained
 from medidiff.models.export import to_onnx, weights_of
@@ -110,6 +110,8 @@ def averaged_weights(config: TrainConfig, saved: Checkpoint) -> dict[str, NDArra
             )
     if (process := saved.config.get("process", MATCHED)) != config.process:
         raise UsageError("The checkpoint is of another run: its process differs", received=process)
+    if not all(np.isfinite(a).all() for a in saved.average):
+        raise ModelError("The averaged weights are not finite: the training has diverged")
     model = build(config.network)
     for variable, value in zip(model.trainable_variables, saved.average, strict=True):
         variable.assign(np.asarray(value, np.float32))
@@ -124,7 +126,7 @@ def trained_ranges(config: TrainConfig, pixel_mm: Sequence[float], seed: int = 0
         pixel_mm: pixel sizes of its training slices, see `pixel_sizes`.
         seed: of the kernels that are drawn to find their range.
     """
-    scale = 500.0 if config.modality == "ct" else 1.0
+    scale = Intensity.ct().scale if config.modality == "ct" else 1.0
     levels = (config.data.low_sigma / scale, config.data.sigma[1] / scale)
     sizes = (float(min(pixel_mm)), float(max(pixel_mm)))
     return Trained(levels, _kernel_range(sizes, seed) if config.modality == "ct" else ZERO_FILL, sizes)

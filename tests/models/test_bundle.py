@@ -61,6 +61,19 @@ def test_existing_folder_is_kept_unless_overwritten(original: Bundle, folder: Pa
     assert save(changed, folder, overwrite=True).version == "0.2"
 
 
+def test_nothing_but_a_model_is_overwritten(original: Bundle, tmp_path: Path) -> None:
+    """A wrong folder after -o must not cost what is in it."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.txt").write_text("years")
+    (tmp_path / "file").write_text("years")
+    for name in ("work", "file"):
+        with pytest.raises(OutputError, match="no model, so it is not replaced"):
+            save(original, tmp_path / name, overwrite=True)
+    assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
+    (tmp_path / "empty").mkdir()
+    assert save(original, tmp_path / "empty", overwrite=True) == original
+
+
 def test_failed_overwrite_keeps_the_old_bundle(
     original: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +113,7 @@ def test_edited_description_is_refused(folder: Path) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '"x"', "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '"x"', "\x00", "[" * 200_000])
 def test_unreadable_description_is_refused(folder: Path, text: str) -> None:
     (folder / "bundle.json").write_text(text)
     with pytest.raises(ModelError, match="description is unreadable"):
@@ -121,6 +134,18 @@ def test_unreadable_description_is_refused(folder: Path, text: str) -> None:
         ({"name": "../../etc"}, "A model name is"),
         ({"precision": {"openvino": "int3"}}, "float32 or bfloat16. Received: int3"),
         ({"trained": {"sigma": [1]}}, "not complete"),
+        ({"sigma_data": float("inf")}, "must be positive"),
+        ({"trained": {"sigma": [0.5, 0.1], "kernel": [1, 2], "pixel_mm": [1, 2]}}, "range of sigma"),
+        ({"trained": {"sigma": [0.1, 0.5], "kernel": [1, 2], "pixel_mm": [-1, 2]}}, "range of pixel_mm"),
+        ({"trained": {"sigma": [0.1, float("nan")], "kernel": [1, 2], "pixel_mm": [1, 2]}}, "range of sigma"),
+        ({"uncertainty": [[0.1, -1.0]]}, "positive"),
+        ({"uncertainty": [[0.2, 1.0], [0.1, 1.0]]}, "ascending"),
+        ({"network": {"channels": []}}, "whole numbers"),
+        ({"network": {"channels": [8, 10**9]}}, "whole numbers"),
+        ({"network": {"channels": [8], "blocks": "4"}}, "whole numbers"),
+        ({"network": {"channels": [8], "unshuffle": 0}}, "whole numbers"),
+        ({"format_version": "2"}, "unreadable"),
+        ({"format_version": 0}, "unreadable"),
     ],
 )
 def test_wrong_description_is_refused(folder: Path, change: dict[str, object], message: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from medidiff.models.bundle import Trained
 from medidiff.training import checkpoint
 from medidiff.training.calibration import calibrate
 from medidiff.training.config import TrainConfig
-from medidiff.training.release import credits_of, pixel_sizes, release, trained_ranges
+from medidiff.training.release import averaged_weights, credits_of, pixel_sizes, release, trained_ranges
 from medidiff.training.samples import Samples
 from medidiff.training.validation import Validator
 
@@ -255,3 +257,37 @@ def test_calibration_needs_body(samples: Samples) -> None:
     engine = Claiming(air, air.target, 0.1 * air.sigma, 0.1 * air.sigma)
     with pytest.raises(ModelError, match="too few"):
         calibrate(tiny_bundle(), engine, air)  # type: ignore[arg-type]
+
+
+def run_release(*arguments: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parents[2] / "configs" / "release.py"
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_release_script_refuses_in_one_sentence(tmp_path: Path) -> None:
+    """And before it computes anything: what is at the place of the model stays there."""
+    config, card = tmp_path / "run.toml", tmp_path / "card.md"
+    config.write_text('name = "x"\nmodality = "ct"\n')
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "notes.txt").write_text("mine")
+    for config_file, out, code, says in (
+        (tmp_path / "no.toml", "new", 2, "No such training configuration"),
+        (config, "there", 1, "exists already. Use another name, or --overwrite"),
+        (config, "new", 2, "The model card cannot be read"),
+    ):
+        done = run_release(str(config_file), "--card", str(card), "-o", str(tmp_path / out))
+        assert done.returncode == code
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "there" / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_diverged_run_is_not_released(tmp_path: Path) -> None:
+    config = toy_config(tmp_path)
+    weights = [np.array([1.0, np.nan], np.float32)]
+    saved = checkpoint.Checkpoint(1, weights, weights, [], 0.0, config.to_dict())
+    with pytest.raises(ModelError, match="diverged"):
+        averaged_weights(config, saved)
