@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medidiff import scratch
 from medidiff.errors import ModelError, PixelError, UsageError
-from medidiff.volume import BoolArray, FloatArray, Volume
+from medidiff.volume import HU_RANGE, BoolArray, FloatArray, Volume
 
 KINDS = ("ct", "mr")
 """Modalities that have an intensity map."""
@@ -58,7 +58,7 @@ class Intensity:
     @classmethod
     def ct(cls) -> Intensity:
         """z = (HU + 500) / 500 on [-1024, 3071] HU."""
-        return cls("ct", offset=-500.0, scale=500.0, low=-1024.0, high=3071.0)
+        return cls("ct", offset=-500.0, scale=500.0, low=HU_RANGE[0], high=HU_RANGE[1])
 
     @classmethod
     def mr(cls, scale: float) -> Intensity:

@@ -12,6 +12,8 @@ Modality = Literal["CT", "MR", "PT", "OT"]
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
+HU_RANGE = (-1024.0, 3071.0)
+"""HU that 12 stored bits hold with the usual Rescale Intercept of -1024."""
 
 CUBIC = 1.3
 """Largest over smallest voxel side up to which a volume counts as cubic."""

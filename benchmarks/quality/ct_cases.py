@@ -23,7 +23,7 @@ from medidiff.training.binning import binned, slab_means
 from medidiff.training.ct_cache import relative_sd
 from medidiff.training.ct_reference import BINNED
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
-from medidiff.volume import Volume
+from medidiff.volume import HU_RANGE, Volume
 from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot
 
 DOSES = (0.5, 0.25, 0.1)
@@ -42,7 +42,7 @@ def ct_slots(count: int, kernel: Kernel, doses: Sequence[float] = DOSES) -> Iter
     """
     for scan in list_scans(data_root("../shared/data"), "ct", "val"):
         for part, volume in enumerate(read_scan(scan)):
-            hu = np.clip(volume.array, -1024.0, 3071.0)
+            hu = np.clip(volume.array, *HU_RANGE)
             yield from _series(scan, part, volume, hu, count, kernel, doses, binned=False)
             if len(hu) >= 9:
                 small = binned(slab_means(hu))
@@ -106,7 +106,7 @@ def _maker(
         inserted = total if binned else own * float(np.sqrt((1.0 - dose) / dose))
         added, body, spectrum, local = noises()
         planes = [hu[i] + ct.scale_to(n, hu[i], inserted) for i, n in zip(where, added, strict=True)]
-        noisy = np.clip(np.stack(planes), -1024.0, 3071.0).astype(np.float32)
+        noisy = np.clip(np.stack(planes), *HU_RANGE).astype(np.float32)
         return Case(
             slot=name,
             label=scan.source,

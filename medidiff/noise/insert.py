@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 
 from medidiff.errors import CancelledError, UsageError
 from medidiff.noise import ct, mr
-from medidiff.volume import Volume
-
-HU_RANGE = (-1024.0, 3071.0)
-"""Values outside are no attenuation (padding of the field of view, implants off scale): no noise there."""
+from medidiff.volume import HU_RANGE, Volume
 
 SHAPE_DOSE = 0.25
 """Dose whose mix of quantum and electronic noise is inserted where the user gives an SD instead of a dose."""
@@ -84,6 +81,7 @@ def insert_ct(
             hu, volume.pixel_mm, rng, views=scanner.views, bow_tie=scanner.bow_tie, scale=scanner.scale
         )
         noise = ct.scale_to(ct.combine(bases, dose, scanner), hu, sigma)
+        # Outside, values are no attenuation (padding, implants off scale): no noise there.
         inside = (image >= HU_RANGE[0]) & (image <= HU_RANGE[1]) & _lit(volume, k)
         out[k] = np.where(inside, image + noise, image)
         if progress:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medidiff.errors import CancelledError, UsageError
 from medidiff.noise import ct
 from medidiff.phantom.design import PIXEL_MM, SIZE_PX, SLICE_MM, Design
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import HU_RANGE, FloatArray, Volume
 
 VIEWS = 256
 PILOTS = 8
@@ -92,7 +92,7 @@ def scan(
         place = slice(k * design.depth, (k + 1) * design.depth)
         truth[place] = np.rint(clean)
         for i, out in enumerate(noisy):
-            out[place] = np.clip(np.rint(clean + noise[i]), -1024, 3071)
+            out[place] = np.clip(np.rint(clean + noise[i]), *HU_RANGE)
         if progress:
             progress(k + 1, design.realisations)
     return Scans(truth, noisy, photons)

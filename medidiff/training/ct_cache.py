@@ -25,10 +25,9 @@ from medidiff.noise.spectrum import Kernel
 from medidiff.training.binning import binned, may_be_binned, slab_means
 from medidiff.training.config import TrainConfig
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
-from medidiff.volume import FloatArray, Volume, spread
+from medidiff.volume import HU_RANGE, FloatArray, Volume, spread
 
 VERSION = 1
-LOW_HU, HIGH_HU = -1024.0, 3071.0
 REALISATIONS = 2
 """Quantum realisations a slice: the centre mixes both, a neighbour takes the orthogonal mix."""
 
@@ -202,7 +201,7 @@ def _stored(hu: FloatArray) -> NDArray[np.int16]:
 
 def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Iterator[_Task]:
     """Evenly spaced slices of a volume, then slab means binned to half the matrix for the clean pool."""
-    hu = np.clip(volume.array, LOW_HU, HIGH_HU)
+    hu = np.clip(volume.array, *HU_RANGE)
     count, size = len(hu), min(hu.shape[1:])
     if size < config.data.patch:
         return

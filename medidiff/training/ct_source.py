@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from medidiff.errors import RefusedError
 from medidiff.intensity import Intensity
 from medidiff.noise.spectrum import draw_kernel, radial_frequency
-from medidiff.training import ct_cache
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_reference import MAX_TARGET_SD, OWN_GRID, Reference, cached_references
 from medidiff.training.inserts import draw_inserts
 from medidiff.training.patches import SimulatedSlice, neighbour_level, too_small
-from medidiff.volume import FloatArray
+from medidiff.volume import HU_RANGE, FloatArray
 
 TARGET_RATIO = 1.41
 """A state of level t may use targets up to t / 1.41 (a <= 0.5)."""
@@ -88,7 +87,7 @@ class CTSource:
         sigma_f = reference.sigma if t >= TARGET_RATIO * reference.sigma else 0.0
         if self.insert_share and rng.random() < self.insert_share:
             item = reference.item
-            hu = np.maximum(item.hu + draw_inserts(item.hu, item.pixel_mm, rng), np.float32(ct_cache.LOW_HU))
+            hu = np.maximum(item.hu + draw_inserts(item.hu, item.pixel_mm, rng), np.float32(HU_RANGE[0]))
             reference = replace(reference, item=replace(item, hu=hu))
         drawn = self.simulate(reference, t, sigma_f, rng)
         told = drawn.texture or 0.0

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
+from medidiff.intensity import Intensity
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_reference import OWN_GRID
 from medidiff.training.ct_source import (
@@ -23,13 +24,12 @@ from medidiff.training.ct_source import (
     TEXTURE_TOLD,
     CTSource,
 )
-from medidiff.training.device_ct_bank import LOW_HU, Bank
+from medidiff.training.device_ct_bank import Bank
 from medidiff.training.device_cut import Fields
 from medidiff.training.device_inserts import draw_inserts
 
 Array = Any
-OFFSET, SCALE = -500.0, 500.0
-HIGH_HU = 3071.0
+UNITS = Intensity.ct()
 
 
 class _Drawn(NamedTuple):
@@ -86,7 +86,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
         whether_key, which_key = random.split(insert_key)
         inserts = draw_inserts((height, width), bank.spots[index], pixel_mm, which_key)
         inserts = jnp.where(random.uniform(whether_key) < config.data.insert_share, inserts, 0.0)
-        hu = jnp.maximum(hu + inserts, LOW_HU)
+        hu = jnp.maximum(hu + inserts, UNITS.low)
     state = hu[1] + inserted / sd * noise
 
     # x* = x_F - F^-1[(S_F / S_ins) F n]; where sigma_F is 0 the echo is 0.
@@ -115,15 +115,15 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
                 _network(previous),
                 _network(following),
                 relative,
-                (hu[1] - echo - OFFSET) / SCALE,
-                excess / SCALE**2,
+                (hu[1] - echo - UNITS.offset) / UNITS.scale,
+                excess / UNITS.scale**2,
                 bank.weight[index].astype(jnp.float32),
             ]
         ),
         places=bank.places[index],
         present=bank.present[index][jnp.array([0, 2])],
-        sigma=t / SCALE,
-        neighbour_sigma=neighbour_t / SCALE,
+        sigma=t / UNITS.scale,
+        neighbour_sigma=neighbour_t / UNITS.scale,
         texture=texture * told,
         pixel_mm=pixel_mm,
     )
@@ -164,7 +164,7 @@ def _normalised(response: Array, f: Array) -> Array:
 
 
 def _network(hu: Array) -> Array:
-    return (jnp.clip(hu, LOW_HU, HIGH_HU) - OFFSET) / SCALE
+    return (jnp.clip(hu, UNITS.low, UNITS.high) - UNITS.offset) / UNITS.scale
 
 
 def make_bank(config: TrainConfig, role: str = "train") -> Bank:

@@ -10,10 +10,9 @@ import numpy as np
 from medidiff.training.ct_reference import Reference
 from medidiff.training.ct_source import CTSource
 from medidiff.training.device_cut import PLACES, places
+from medidiff.volume import HU_RANGE
 
 Array = Any
-LOW_HU = -1024.0
-"""Of the padding, and the least that a slice may have."""
 
 
 class Bank(NamedTuple):
@@ -73,7 +72,7 @@ class Bank(NamedTuple):
         chosen[: len(source.references)] = source.share
         clean = np.array([float(any(r is other for other in source.clean)) for r in everything])
         return cls(
-            hu=stack(padded(r.item.hu, LOW_HU, np.int16) for r in everything),
+            hu=stack(padded(r.item.hu, HU_RANGE[0], np.int16) for r in everything),
             present=stack(r.item.present for r in everything),
             bases=stack(padded(r.item.bases, 0.0, np.float16) for r in everything),
             relative=stack(padded(r.item.relative_sd, 1.0, np.float16) for r in everything),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medidiff.intensity import Intensity
 from medidiff.models.processes import MATCHED, make
 from medidiff.training.config import TrainConfig
-from medidiff.training.samples import FloatArray
+from medidiff.volume import FloatArray
 
 LEVELS = 1000
 """Levels of the DDPM in training (Ho et al. 2020)."""
@@ -44,7 +45,7 @@ class Inputs:
     def of(cls, config: TrainConfig, *, first: bool = False) -> Inputs:
         """As a run asks for."""
         data = config.data
-        scale = 500.0 if config.modality == "ct" else 1.0
+        scale = Intensity.ct().scale if config.modality == "ct" else 1.0
         middle = float(np.sqrt(data.sigma[0] * data.sigma[1])) / scale
         return cls(config.process, data.conditioning, data.context, middle, first)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medidiff.diffusion import objective
 from medidiff.diffusion.precondition import Precondition
+from medidiff.intensity import Intensity
 from medidiff.training.config import OptimiserConfig
 
 MR_EDGES = (0.0, 0.1, 0.3, 0.6, 1.0, 4.0)
@@ -41,7 +42,8 @@ class Penalties:
     @classmethod
     def of(cls, config: OptimiserConfig, modality: str = "ct") -> Penalties:
         """As a run asks for."""
-        ct = tuple((hu + 500.0) / 500.0 for hu in objective.HU_EDGES)
+        units = Intensity.ct()
+        ct = tuple((hu - units.offset) / units.scale for hu in objective.HU_EDGES)
         return cls(config.bias, config.nps, ct if modality == "ct" else MR_EDGES)
 
     def __call__(self, D: Any, samples: tuple[Any, ...], precondition: Precondition) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.errors import ModelError, UsageError
+from medidiff.intensity import Intensity
 from medidiff.models import store
 from medidiff.models.bundle import Bundle, Trained
 from medidiff.models.export import to_onnx, weights_of

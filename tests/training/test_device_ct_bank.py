@@ -11,6 +11,7 @@ from ct_items import body, fill_cache, item
 from toy import toy_config
 
 from medidiff.training.ct_source import CTSource
+from medidiff.volume import HU_RANGE
 
 pytest.importorskip("jax", reason="jax is not installed")
 
@@ -27,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> CTSource:
 
 
 def test_slices_of_all_sizes_are_padded_to_one(source: CTSource) -> None:
-    from medidiff.training.device_ct_bank import LOW_HU, Bank
+    from medidiff.training.device_ct_bank import Bank
 
     bank = Bank.of(source)
     assert bank.hu.shape == (5, 3, 96, 128)
@@ -37,7 +38,7 @@ def test_slices_of_all_sizes_are_padded_to_one(source: CTSource) -> None:
     (small,) = (r.item for r in source.clean if r.item.hu.shape == (3, 60, 120))
     np.testing.assert_array_equal(hu[:, :60, :120], small.hu)
     for outside in (hu[:, 60:], hu[:, :, 120:]):
-        assert (outside == LOW_HU).all()
+        assert (outside == HU_RANGE[0]).all()
     assert not np.asarray(bank.soft[k])[60:].any()  # the noise level is defined elsewhere
     assert np.asarray(bank.relative).min() > 0  # and can be divided by everywhere
     assert (np.asarray(bank.present[k]) == [False, True, False]).all()
