@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff.diffusion.precondition import H_MAX, H_MIN
 from medidiff.engines.base import Engine
 
 
@@ -53,7 +54,7 @@ def agreement(
     b = other(planes, condition).astype(np.float64)
     difference = b[:, 0] - a[:, 0]
     if target is None:
-        ratio = 1.0 + np.mean(difference**2) / np.mean(np.exp(np.clip(a[:, 1], -8.0, 2.0)))
+        ratio = 1.0 + np.mean(difference**2) / np.mean(np.exp(np.clip(a[:, 1], H_MIN, H_MAX)))
     else:
         ratio = np.mean((b[:, 0] - target) ** 2) / np.mean((a[:, 0] - target) ** 2)
     return Agreement(

@@ -1,7 +1,18 @@
 """Evaluation: figures that carry their protocol, for a result against a reference.
 
 One unprocessed slice scores 30.7, 43.0 or 48.6 dB depending on the window alone, so that no number leaves
-this package without the window, data range and mask that it was computed with.
+this package without the window, data range and mask that it was computed with (`protocol`, `score`).
+
+Against a reference: `compare` gathers `metrics` (PSNR, SSIM, RMSE), `vif`, `haarpsi` and `bias` (of HU by
+tissue). `removed` tells how much of the noise is gone, `uncertainty` whether the stated SD covers the error.
+`cohort` and `bootstrap` say what holds over patients.
+
+Against nothing but the scan itself: `before_after` gathers `noise_level`, `drift` of means by `kinds` of
+tissue, `texture`, and `residual` with `structure` (was anatomy removed?), into a `noref.NoReference`; `flags`
+says what to look at.
+
+On phantoms: `nps` (noise texture), `ttf` (sharpness) and `cho` (detectability). `region` says
+which pixels count.
 """
 
 from medidiff.evaluation.before_after import before_after
