@@ -63,12 +63,14 @@ def command(
         content, images = report.read(folder)
         home = folder if folder.is_dir() else folder.parent
         if number is None:
-            files = {home / name: text for name, text in report.views(content, images).items()}
+            with report.reading(folder):
+                files = {home / name: text for name, text in report.views(content, images).items()}
         else:
             count = len(content.get("series", ()))
             if number > count:
                 raise UsageError(f"There are {count} series in this report", where=folder, received=number)
-            page = report.run_page(content, images, number)
+            with report.reading(folder):
+                page = report.run_page(content, images, number)
             files = {home / f"report-series-{number}.html": page.encode()}
         for path, text in files.items():
             click.echo(str(report.put(path, text)))
@@ -91,6 +93,7 @@ def make_cohort(folders: Sequence[Path], out_dir: Path, *, identify: bool, quiet
     from medidiff.errors import NoImageError
     from medidiff.report.cohort import cohort, find
     from medidiff.report.cohort_page import cohort_page
+    from medidiff.report.wording import count
 
     started, clock = datetime.now(timezone.utc), time.monotonic()
     report.check(out_dir / COHORT_JSON)
@@ -99,15 +102,18 @@ def make_cohort(folders: Sequence[Path], out_dir: Path, *, identify: bool, quiet
     called = [str(p.parent) if identify else report.hashed(str(p.parent.resolve())) for p in paths]
     read = [(name, report.read(path)[0]) for name, path in zip(called, paths, strict=True)]
     found = [(name, one) for name, one in read if one["kind"] != "phantom"]
+    for path, (_, one) in zip(paths, read, strict=True):
+        with report.reading(path):
+            cohort([("", one)] if one["kind"] != "phantom" else [])  # alone, so that a damaged one is named
     content = cohort(found)
     if not content["series"]:
         raise NoImageError(
-            f"no figures found in {len(found)} reports", where=folders[0],
+            f"no figures found in {count(len(found), 'report')}", where=folders[0],
             hint="Reports have figures where medidiff denoise or evaluate ran with --report.",
         )  # fmt: skip
     whole = {**report.head("cohort", started, time.monotonic() - clock, command_line(), names), **content}
     report.put(out_dir / COHORT_JSON, report.as_json(whole))
     click.echo(str(report.put(out_dir / COHORT_HTML, cohort_page(whole).encode())))
     if not quiet:
-        click.echo(f"medidiff: {len(content['series'])} series from {len(found)} reports", err=True)
+        click.echo(f"medidiff: {len(content['series'])} series from {count(len(found), 'report')}", err=True)
     return 0

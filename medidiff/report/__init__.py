@@ -6,7 +6,7 @@ every number on it is one of report.json.
 
 from medidiff.report.against import ArmFigures, against
 from medidiff.report.alone import alone
-from medidiff.report.files import JSON, as_json, check, put, read, views, write
+from medidiff.report.files import JSON, as_json, check, put, read, reading, views, write
 from medidiff.report.head import head, versions
 from medidiff.report.identity import identity, pseudonym
 from medidiff.report.page import run_page
@@ -16,5 +16,6 @@ from medidiff.report.study import Study
 
 __all__ = [
     "JSON", "ArmFigures", "Images", "Names", "Study", "against", "alone", "as_json", "check",
-    "hashed", "head", "identity", "pseudonym", "put", "read", "run_page", "versions", "views", "write",
+    "hashed", "head", "identity", "pseudonym", "put", "read", "reading", "run_page",
+    "versions", "views", "write",
 ]  # fmt: skip

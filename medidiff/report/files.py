@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,29 @@ def _check_whole(report: Mapping[str, Any], file: Path) -> None:
             f"is a damaged report: {', '.join(wrong)} is missing or no such thing", where=file,
             hint="Run the command again that made it.",
         )  # fmt: skip
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Tells whoever makes something of a report that it is damaged, where a value deep inside is missing.
+
+    Args:
+        file: the report.json, or its folder.
+
+    Raises:
+        NoImageError: a value is missing or of another type.
+    """
+    from jinja2 import UndefinedError
+
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, UndefinedError) as error:
+        raise NoImageError(
+            "is a damaged report: a value is missing or no such thing",
+            where=file / JSON if file.is_dir() else file,
+            received=f"{type(error).__name__} {' '.join(str(error).split())[:120]}",
+            hint="Run the command again that made it.",
+        ) from error
 
 
 def _images(path: Path) -> Images:

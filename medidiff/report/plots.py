@@ -21,6 +21,9 @@ LINES = {
 DECADES = 1e4
 """A logarithmic axis goes down to the largest value over this."""
 
+HEADROOM = 0.06
+"""Share of a linear axis that stays free above its highest value."""
+
 ARMS = ("before", "after", "third", "fourth", "removed")
 
 
@@ -82,12 +85,16 @@ def curves(
             top = max(v for one in lines for v in one.y if v is not None)
             axes.set_ylim(bottom=max(axes.get_ylim()[0], top / DECADES))
         elif from_zero:
-            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+            bottom, top = min(0.0, axes.get_ylim()[0]), axes.dataLim.y1
+            if top > bottom:  # room for the highest marker: that of matplotlib is a share of the data alone
+                axes.set_ylim(bottom, top + HEADROOM * (top - bottom))
         for k, place in enumerate(flagged):
             axes.plot(
                 [place], [0.02], marker="^", color=ROLES["flag"], linestyle="none", clip_on=False, zorder=5,
                 transform=axes.get_xaxis_transform(), label="flagged" if k == 0 else None, markersize=6,
             )  # fmt: skip
+        if all(isinstance(x, int) for one in lines for x in one.x):
+            axes.xaxis.get_major_locator().set_params(integer=True)  # there is no slice 1.5
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         legend(axes)

@@ -3,7 +3,8 @@
 Folders are often named after patients, and so are the files that some scanners export and the archives they
 are sent in. A short hash of the whole path stands for each of them, the same in every run: whoever has the
 files can find the one meant, and nobody else can. Names of NIfTI, NRRD and MetaImage files are kept: their
-owner chose them, and the outputs are named after them.
+owner chose them, and the outputs are named after them. Outputs lie in folders called as those of the inputs,
+which are hashed too; folders of derived DICOM series have names that medidiff gave them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pathlib import Path
 
 OWN_NAME = re.compile(r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd)$|^DICOMDIR$", re.IGNORECASE)
 """Files whose name is kept."""
+
+OUTPUT = re.compile(r"(.+_)?\d{8}(_residual|_uncertainty)?")
+"""Names that medidiff gives the folder of a derived DICOM series: they end in digits of its UID."""
 
 TELLS_NOTHING = re.compile(r"(im|img|i|ct|mr|pt|slice|image)?[-_ ]?\d{1,6}(\.(dcm|ima))?", re.IGNORECASE)
 """Names of DICOM files that only count them."""
@@ -40,19 +44,23 @@ class Names:
     def __init__(self, inputs: Iterable[Path], out_dir: Path, *, identify: bool = False) -> None:
         self.identify = identify
         self._out = _forms([out_dir])
-        named = (*self._out, *_forms(inputs))
-        self._roots = [(root, _where(root)) for root in named]
+        self._named = _forms(inputs)
+        self._roots = [(root, _where(root)) for root in (*self._out, *self._named)]
 
     def path(self, path: str | os.PathLike[str]) -> str:
         """A path as the report has it."""
         text = os.fspath(path)
         if self.identify:
             return text
-        for root in self._out:
-            if text == root:
-                return "OUT"
-            if text.startswith(root + os.sep):
-                return text[len(root) + 1 :]
+        below = next((text[len(r) :].lstrip(os.sep) for r in self._out if _under(text, r)), None)
+        if below == "":
+            return "OUT"
+        if below is not None and text not in self._named:
+            folder, name = os.path.split(below)
+            if not folder and (OUTPUT.fullmatch(name) or OWN_NAME.search(name)):
+                return name
+            if OWN_NAME.search(name):
+                return f"{hashed(os.path.dirname(text))}/{name}"
         name = os.path.basename(text)
         if OWN_NAME.search(name):
             return name
@@ -95,6 +103,11 @@ class Names:
             for _, pattern in self._roots:
                 text = pattern.sub(lambda found: self.path(found.group()), text)
         return UID.sub(lambda found: hashed(found.group()), text)
+
+
+def _under(path: str, root: str) -> bool:
+    """Whether a path is a folder or lies below it."""
+    return path == root or path.startswith(root + os.sep)
 
 
 def hashed(text: str) -> str:

@@ -144,6 +144,25 @@ def test_a_damaged_report_is_one_sentence(run: Callable, tmp_path: Path, how: tu
     assert str(tmp_path / "report.json") in ran.sentence
 
 
+@pytest.mark.parametrize("how", [(), ("--series", 1), ("--cohort",)], ids=str)
+@pytest.mark.parametrize("damage", ["lost", "other type"])
+def test_damage_deep_inside_a_report_is_one_sentence(
+    run: Callable, done: Path, how: tuple[object, ...], damage: str
+) -> None:
+    file = done / "report.json"
+    report = json.loads(file.read_text())
+    measure = report["series"][0]["arms"][0]["measures"][0]
+    if damage == "lost":
+        del measure["value"]
+    else:
+        report["series"][0]["arms"][0]["measures"] = 7
+    file.write_text(json.dumps(report))
+    ran = run("report", *how, done)
+    assert ran.code == 3
+    assert f"{file}: is a damaged report" in ran.sentence
+    assert "unexpected" not in ran.sentence
+
+
 def test_damaged_pictures_are_one_sentence(run: Callable, done: Path) -> None:
     (done / "report-images.npz").write_bytes(b"nothing of the kind")
     ran = run("report", done)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import medidiff.report
+from medidiff.report import plots
 from medidiff.report.figure import ROLES, new_figure, svg
 
 STYLE = (Path(medidiff.report.__file__).parent / "templates" / "style.css").read_text()
@@ -45,3 +46,15 @@ def test_ids_differ_between_figures_and_are_found() -> None:
         assert set(re.findall(r'href="#([^"]*)"', text)) <= known
         assert set(re.findall(r"url\(#([^)]*)\)", text)) <= known
     assert figure(2.0) == first
+
+
+def test_no_marker_is_cut_at_the_top_of_an_axis_from_zero_and_slices_are_whole() -> None:
+    line = plots.Curve("SSIM", "after", range(1, 6), [0.978, 0.98, 0.981, 0.985, 0.988])
+    text = plots.curves([line], "Slice", "SSIM")
+    identifier, radius = re.findall(r'<path id="([^"]*)" d="M 0 ([\d.]+) \nC', text)[0]
+    heights = [float(y) for y in re.findall(rf'href="#{identifier}" x="[\d.]+" y="([\d.]+)"', text)]
+    top = float(re.findall(r'<clipPath id="[^"]*"><rect x="[\d.]+" y="([\d.]+)"', text)[0])
+    assert len(heights) == 5
+    assert min(heights) - float(radius) >= top
+    numbers = re.findall(r">([\d.]+)</text>", text)
+    assert [n for n in numbers if n in ("1", "1.5", "2", "2.5")] == ["1", "2"]

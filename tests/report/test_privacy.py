@@ -42,7 +42,23 @@ def test_a_folder_is_called_the_same_wherever_it_is_named(names: Names) -> None:
 
 def test_outputs_are_relative(names: Names) -> None:
     assert names.path("/place/out/4_Abdomen_12345678") == "4_Abdomen_12345678"
+    assert names.path("/place/out/4_Abdomen_12345678_residual") == "4_Abdomen_12345678_residual"
+    assert names.path("/place/out/ct_desc-denoised.nii.gz") == "ct_desc-denoised.nii.gz"
     assert names.path(Path("/place/out")) == "OUT"
+
+
+def test_outputs_lie_in_folders_called_as_those_of_the_inputs(names: Names) -> None:
+    first, second = (names.path(f"/place/out/{who}/t1_desc-denoised.nii") for who in ("DOE_JOHN", "ROE_JANE"))
+    assert first.endswith("/t1_desc-denoised.nii")
+    assert first != second  # they are told apart all the same
+    assert "DOE" not in first
+    assert "ROE" not in second
+
+
+def test_inputs_that_lie_in_the_output_folder_are_no_outputs() -> None:
+    names = Names([Path("/place/DOE_JOHN"), Path("/place/DOE_19700101")], Path("/place"))
+    for path in ("DOE_JOHN", "DOE_19700101", "DOE_JOHN/ct/0001.dcm", "DOE JOHN", "DOE/scan/a.nii"):
+        assert "DOE" not in names.path(f"/place/{path}"), path
 
 
 def test_messages(names: Names) -> None:
