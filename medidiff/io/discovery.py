@@ -193,14 +193,12 @@ def _item(source: DicomSource, note: str) -> SeriesItem:
     first = stack.slices[0]
     files = tuple(dict.fromkeys(s.path for s in stack.slices))
     notes = [*stack.notes, *([note] if note else [])]
-    notes += dict.fromkeys(s.remark for s in stack.slices if s.remark)
+    notes += dict.fromkeys(remark for s in stack.slices for remark in s.remarks)
     notes += dict.fromkeys(f"{s.path.name}: {s.left_out}" for s in stack.slices if s.left_out)
     if not first.frame:
         notes.append("no Frame of Reference UID (0020,0052); the output has none either")
     elif len({s.frame for s in stack.slices}) > 1:
         notes.append("every slice has a Frame of Reference UID of its own (0020,0052); the output likewise")
-    if first.modality == "MR" and {"P", "PHASE", "PHASE MAP"} & set(first.kind):
-        notes.append("a phase image: its noise is not that of a magnitude image")
     if stack.tilt > 0.1:
         notes.append(f"tilt {stack.tilt:.1f} degrees")
     return SeriesItem(

@@ -400,7 +400,7 @@ def test_a_missing_group_refuses(tmp_path: Path, keyword: str, reason: Reason) -
         (lambda ds: setattr(ds, "BitsAllocated", 32), Reason.BIT_DEPTH),
         (lambda ds: setattr(ds, "PixelData", ds.PixelData[:-2]), Reason.TRUNCATED),
         (lambda ds: delattr(ds, "PixelData"), Reason.NO_PIXELS),
-        (lambda ds: setattr(ds, "SOPInstanceUID", ""), Reason.MISSING_UID),
+        (lambda ds: setattr(ds, "SeriesInstanceUID", ""), Reason.MISSING_UID),
         (lambda ds: setattr(ds, "SOPClassUID", "1.2.840.10008.5.1.4.1.1.2"), Reason.MULTI_FRAME),
     ],
 )

@@ -180,3 +180,43 @@ def test_single_slice(tmp_path: Path) -> None:
     assert stack.regular
     assert stack.adjacent.shape == (0,)
     np.testing.assert_allclose(stack.affine[:3, 2], [0, 0, 1])
+
+
+@pytest.mark.parametrize(("step", "digits"), [(0.625, 1), (0.625, 2), (1 / 3, 2), (1 / 3, 1), (1.25, 1)])
+def test_rounded_positions_are_an_even_grid(tmp_path: Path, step: float, digits: int) -> None:
+    """Positions with one or two decimals: 0.6, 0.7, 0.6 mm apart, nowhere 0.1 mm beside the true place."""
+
+    def rounded(ds: Dataset, k: int) -> None:
+        ds.ImagePositionPatient = [-20, -30, f"{k * step:.{digits}f}"]
+
+    make_series(tmp_path, slices=40, change=rounded)
+    (stack,) = stacks(headers(tmp_path))
+    assert stack.regular
+    assert stack.adjacent.all()
+    assert not stack.notes
+    for k in (0, 20, 39):
+        np.testing.assert_allclose(stack.affine @ [0, 0, k, 1], [-20, -30, k * step, 1], atol=0.1)
+    assert stack.spacing[0] == pytest.approx(step, rel=3e-3)
+
+
+def test_a_small_gap_is_not_rounding(tmp_path: Path) -> None:
+    make_series(tmp_path, depths=[0.625 * k + (0.2 if k > 10 else 0) for k in range(20)])
+    (stack,) = stacks(headers(tmp_path))
+    assert not stack.regular
+    assert not stack.adjacent[10]
+
+
+@pytest.mark.parametrize("angle", [45.0, 30.0, 12.3])
+@pytest.mark.parametrize("digits", [2, 3, 6])
+def test_rounded_cosines_are_unit_vectors(tmp_path: Path, angle: float, digits: int) -> None:
+    """0.71 0.71 0 is no unit vector: taken as one, it stretches voxels and makes a tilt that is none."""
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    make_series(
+        tmp_path, orientation=[round(v, digits) for v in (c, s, 0, -s, c, 0)], spacing=(0.7, 0.8),
+        change=lambda ds, k: setattr(ds, "ImagePositionPatient", [1, 2, 3 * k]),
+    )  # fmt: skip
+    (stack,) = stacks(headers(tmp_path))
+    lengths = np.linalg.norm(stack.affine[:3, :3], axis=0)
+    np.testing.assert_allclose(lengths, [0.8, 0.7, 3.0], rtol=1e-9)
+    assert stack.spacing[0] == pytest.approx(3.0, rel=1e-9)
+    assert stack.tilt == pytest.approx(0.0, abs=1e-6)

@@ -147,3 +147,75 @@ def test_acquisition_numbers_of_an_enhanced_image(tmp_path: Path, modality: str,
         tmp_path / "a.dcm", modality=modality, depths=steps(0, 5) + steps(2.5, 5), change_frame=acquire
     )
     assert len(depths_of(tmp_path)) == count
+
+
+def volumes(folder: Path, order: Sequence[tuple[int, int]], **knobs: object) -> np.ndarray:
+    """An MR series without echo, b-value or time: (volume, place) of each image, in order of its number."""
+    numbers = {place: n for n, place in enumerate(order, start=1)}
+    pairs = sorted(order)
+
+    def number(ds: Dataset, k: int) -> None:
+        ds.InstanceNumber = numbers[pairs[k]]
+
+    return make_series(folder, modality="MR", depths=[3.0 * p for _, p in pairs], change=number, **knobs)  # type: ignore[arg-type]
+
+
+ONE_AFTER_ANOTHER = [(v, p) for v in range(3) for p in range(4)]
+PLACE_BY_PLACE = [(v, p) for p in range(4) for v in range(3)]
+DOWN_AND_SLICES_INTERLEAVED = [(v, p) for v in range(3) for p in (3, 1, 2, 0)]
+
+
+@pytest.mark.parametrize("order", [ONE_AFTER_ANOTHER, PLACE_BY_PLACE, DOWN_AND_SLICES_INTERLEAVED])
+def test_volumes_that_only_their_number_tells_apart(tmp_path: Path, order: list[tuple[int, int]]) -> None:
+    """GE diffusion of two b-values has the b-value in a private element, and nothing else that differs."""
+    stored = volumes(tmp_path, order)
+    items = discover([tmp_path]).items
+    assert len(items) == 3
+    assert all(item.regular and not item.notes for item in items)
+    found = {read(item).array.tobytes() for item in items}
+    assert found == {stored[4 * v : 4 * v + 4].astype(np.float32).tobytes() for v in range(3)}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (1, 2), (0, 3), (1, 3)],  # no order at all
+        [(0, 0), (0, 1), (0, 2), (0, 3), (1, 3), (1, 2), (1, 1), (1, 0)],  # there and back
+        [(0, 0), (0, 1), (0, 2), (0, 3), (1, 1)],  # one image more
+    ],
+)
+def test_numbers_in_another_order_say_nothing(tmp_path: Path, order: list[tuple[int, int]]) -> None:
+    volumes(tmp_path, order)
+    (item,) = discover([tmp_path]).items
+    assert not item.regular
+    assert "repeat" in item.notes[0]
+
+
+def test_numbers_that_are_not_unique_say_nothing(tmp_path: Path) -> None:
+    make_series(
+        tmp_path,
+        modality="MR",
+        depths=[0, 3, 6, 0, 3, 6],
+        change=lambda ds, k: ds.__setattr__("InstanceNumber", 1),
+    )
+    assert len(discover([tmp_path]).items) == 1
+
+
+@pytest.mark.parametrize("keyword", ["EchoTime", "TemporalPositionIdentifier"])
+@pytest.mark.parametrize("values", [range(1, 9), (11, 11, 12, 11, 11, 12, 12, 11)])
+def test_values_that_number_the_slices_of_a_volume_tear_nothing(
+    tmp_path: Path, keyword: str, values: Sequence[float]
+) -> None:
+    stored = make_series(
+        tmp_path, modality="MR", slices=8, change=lambda ds, k: setattr(ds, keyword, values[k])
+    )
+    (item,) = discover([tmp_path]).items
+    assert item.regular
+    np.testing.assert_array_equal(read(item).array, stored)
+
+
+def test_two_slabs_of_two_echoes_stay_two_stacks(tmp_path: Path) -> None:
+    make_series(
+        tmp_path, modality="MR", slices=8, change=lambda ds, k: setattr(ds, "EchoTime", 10 if k < 4 else 90)
+    )
+    assert depths_of(tmp_path) == [steps(0, 4, 3.0), steps(12, 4, 3.0)]

@@ -17,6 +17,11 @@ JPEG_2000 = {
 }  # fmt: skip
 """JPEG 2000: a marker segment SIZ right at the start (ITU-T T.800 A.5.1)."""
 
+MAYBE_LOSSY = {
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203",
+}  # fmt: skip
+"""JPEG, JPEG-LS and JPEG 2000 that are not lossless by their very syntax."""
+
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 STANDALONE = {0x01, *range(0xD0, 0xD9)}
 START_2000 = b"\xff\x4f\xff\x51"

@@ -48,6 +48,8 @@ def _copied(source: Dataset, keep_private: bool, without: Collection[int] = ()) 
     for tag in map(Tag, source.keys()):
         if tag.group <= 2 or tag.element == 0 or tag in without or (tag.is_private and not keep_private):
             continue
+        if tag.group == 0xFFFE:  # a delimiter too many, as some writers leave it behind the pixel data
+            continue
         try:
             element: Any = untouched(source, tag)
         except Exception as error:  # a value that contradicts its VR or length raises almost anything

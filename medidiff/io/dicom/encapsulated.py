@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .codestream import lossy_method
+from .codestream import MAYBE_LOSSY, lossy_method
 from .functional_groups import frame_count
 
 if TYPE_CHECKING:
@@ -81,11 +81,13 @@ def mark_lossy(dataset: Dataset) -> None:
     Args:
         dataset: an image that was read, with pixel data.
     """
-    if is_native(dataset) or dataset.get("LossyImageCompression") == "01":
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in MAYBE_LOSSY or dataset.get("LossyImageCompression") == "01":
         return
     method = None
     with suppress(Exception):  # damaged: decoding will tell
-        method = lossy_method(compressed_frame(dataset, 1), dataset.file_meta.TransferSyntaxUID)
+        mend_offsets(dataset)
+        method = lossy_method(compressed_frame(dataset, 1), syntax)
     if method:
         dataset.LossyImageCompression = "01"
         dataset.LossyImageCompressionMethod = method

@@ -72,8 +72,9 @@ def read_frames(dataset: Dataset, path: Path, syntax: str) -> list[SliceHeader] 
     instance = f"{integer(dataset.get('InstanceNumber')) or 0:06d} {text(dataset, 'SOPInstanceUID')}"
     return [
         record(
-            dataset, path, _place(group), modality=modality, kind=_kind(dataset, group, modality),
-            split=_split(group), order=[*_order(group), *_dimensions(dataset, group), instance],
+            dataset, path, _place(group), group.group("PixelValueTransformationSequence"),
+            modality=modality, kind=_kind(dataset, group, modality), split=_split(group),
+            order=[*_order(group), *_dimensions(dataset, group), instance],
             volume=_volume(dataset, group, modality), frame_number=number, left_out=left_out,
         )
         for number, group in used

@@ -19,6 +19,8 @@ ORIENTATION_TOLERANCE = 1e-4
 """Largest difference of a direction cosine within a stack; real files differ by 1.7e-8."""
 PIXEL_SPACING_TOLERANCE = 1e-4
 """Largest relative difference of Pixel Spacing within a stack."""
+DECIMALS = (1, 2)
+"""With so few decimals some scanners write positions: steps of 0.625 mm are 0.6 and 0.7 mm then."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Stack:
         slices: sorted headers.
         affine: ``[4, 4]``, voxel ``(x, y, z, 1)`` to LPS mm; with gaps, its z column is the usual step.
         adjacent: bool ``[z - 1]``, True where slices k and k + 1 are one usual step apart.
-        regular: True where all steps agree within 1 %: one grid, maybe tilted.
+        regular: True where all steps agree within 1 %, or all slices lie on an even grid but for the
+            rounding of their positions: one grid, maybe tilted.
         tilt: degrees between normal and step.
         notes: gaps and duplicates in words.
     """
@@ -93,7 +96,7 @@ def _place(header: SliceHeader) -> tuple[float, tuple[str, ...], str, int]:
 
 def _same_grid(a: SliceHeader, b: SliceHeader, *, ignore_frame: bool) -> bool:
     """True where two slices can belong to one stack."""
-    for name in ("sop_class", "rows", "columns", "kind", "split"):
+    for name in ("sop_class", "rows", "columns", "kind"):
         if getattr(a, name) != getattr(b, name):
             return False
     if a.frame != b.frame and not ignore_frame:
@@ -115,6 +118,9 @@ def build(slices: Sequence[SliceHeader]) -> Stack:
     depth_steps = steps @ first.normal
     repeated = repeats(slices)
     usual, adjacent = _usual_step(steps, depth_steps, repeated, min(first.spacing))
+    even = None if adjacent.all() or repeated.any() else _even_step(positions, first.normal)
+    if even is not None:
+        usual, adjacent = even, np.ones(len(steps), bool)
     step = first.normal if usual is None else usual
     affine = np.eye(4)
     affine[:3, 0] = np.array(first.orientation[:3]) * first.spacing[1]
@@ -128,10 +134,28 @@ def build(slices: Sequence[SliceHeader]) -> Stack:
         slices=tuple(slices),
         affine=affine,
         adjacent=adjacent,
-        regular=bool(near.all()),
+        regular=even is not None or bool(near.all()),
         tilt=float(np.degrees(np.arctan2(sideways, along))) if usual is not None else 0.0,
         notes=_notes(positions, depth_steps, adjacent, repeated, along),
     )
+
+
+def _even_step(positions: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The step of the even grid of which these are the rounded positions, None where they are not.
+
+    Args:
+        positions: of the slices, ``[z, 3]``.
+        normal: of the slices.
+    """
+    moving = positions[:, np.ptp(positions, axis=0) > 0]
+    places = next((d for d in DECIMALS if np.allclose(moving, np.round(moving, d), rtol=0, atol=1e-6)), None)
+    if places is None:
+        return None
+    centred = np.arange(len(positions)) - (len(positions) - 1) / 2
+    step = centred @ positions / (centred @ centred)  # least squares
+    beside = np.linalg.norm(positions - positions.mean(axis=0) - np.outer(centred, step), axis=1)
+    # rounding moves a slice by half a unit of the last place, and the fit by a little
+    return step if beside.max() <= min(0.75 * 10.0**-places, abs(normal @ step) / 4) else None
 
 
 def _usual_step(

@@ -12,7 +12,7 @@ from .extent import Extent, measure
 from .file import open_dicom, parse
 from .functional_groups import frame_count
 from .pixels import pixel_refusal, rescale_refusal
-from .slice_header import SPLIT, Place, SliceHeader, lenient, record, rounded, text, values
+from .slice_header import SPLIT, Place, SliceHeader, integer, lenient, record, rounded, text, values
 from .sop_classes import CLASSIC, DICOMDIR, ENHANCED, NO_PICTURE, name_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ TAGS = [
     "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
     "ModalityLUTSequence", "DiffusionGradientOrientation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RescaleType", "LossyImageCompression", (0x0043, 0x0010), (0x0043, 0x102F),
 ]  # fmt: skip
 
 
@@ -124,11 +125,21 @@ def _not_a_slice(dataset: Dataset, syntax: str) -> tuple[Reason, str] | None:
     return Place(dataset, dataset, dataset).problem()
 
 
+def _component(dataset: Dataset) -> list[str]:
+    """Phase, real or imaginary, as GE tells it in an element of its own (0043,102F)."""
+    creator = dataset.get((0x0043, 0x0010))
+    if creator is None or str(creator.value).strip() != "GEMS_PARM_01" or (0x0043, 0x102F) not in dataset:
+        return []
+    number = dataset[0x0043, 0x102F].value
+    number = int.from_bytes(number[:2], "little") if isinstance(number, bytes) else integer(number)
+    return [name] if (name := {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}.get(number or 0)) else []
+
+
 def _record(dataset: Dataset, path: Path) -> SliceHeader:
     modality = CLASSIC[text(dataset, "SOPClassUID")]
     return record(
-        dataset, path, Place(dataset, dataset, dataset), modality=modality,
-        kind=values(dataset, "ImageType")[2:],
+        dataset, path, Place(dataset, dataset, dataset), dataset, modality=modality,
+        kind=[*values(dataset, "ImageType")[2:], *_component(dataset)],
         split=[rounded(dataset.get(k)) for k in SPLIT],
         order=[
             text(dataset, "AcquisitionNumber"), rounded(dataset.get("InversionTime")),

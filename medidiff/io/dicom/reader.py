@@ -24,6 +24,7 @@ from .file import open_dicom, parse
 from .functional_groups import frame_groups
 from .geometry import Stack
 from .padding import padding_mask, padding_range
+from .remarks import HOUNSFIELD, rescale_type
 from .slice_header import SliceHeader, lenient
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def read_series(item: SeriesItem) -> Volume:
                 if (outside := part.outside).any():
                     # Zeros that nobody wrote take no memory.
                     padding[part.index] = outside
-                unit = _unit(part.dataset, part.scale, unit)
+                unit = _unit(part.dataset, part.scale, item.modality, unit)
     return Volume(
         array=array,
         affine=stack.affine,
@@ -195,10 +196,9 @@ def read_series(item: SeriesItem) -> Volume:
     )
 
 
-def _unit(dataset: Dataset, scale: Dataset, default: str) -> str:
+def _unit(dataset: Dataset, scale: Dataset, modality: str, default: str) -> str:
     """HU for CT unless Rescale Type says otherwise (C.11.1.1.2), Bq/ml for PET in BQML (C.8.9.1.1.3)."""
-    modality = str(dataset.get("Modality"))
-    if modality == "CT" and str(scale.get("RescaleType") or "HU").strip() in ("HU", "US"):
+    if modality == "CT" and rescale_type(scale) in HOUNSFIELD:
         return "HU"
     if modality == "PT" and "BQML" in (dataset.get("Units"), *(_kept_units(dataset))):
         return "Bq/ml"

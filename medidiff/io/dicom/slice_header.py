@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..items import Reason
 from ..names import printable, without_patient
-from .padding import padding_remark
+from .remarks import remarks
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -54,7 +54,8 @@ class SliceHeader:
         transfer_syntax: UID.
         left_out: frames of the same file that are not used, and why; "" where all are.
         patient: Patient ID, or name where there is none: it keeps series apart, and is never shown.
-        remark: what in the header was not understood, without quoting it; "" for nothing.
+        remarks: what a user should know of the values; no free text of the file.
+        instance: Instance Number of an image of one slice, the frame number of others; None where unreadable.
     """
 
     path: Path
@@ -80,12 +81,14 @@ class SliceHeader:
     left_out: str = ""
     volume: tuple[str, ...] = ()
     patient: str = field(default="", repr=False)
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
+    instance: int | None = None
 
     @property
     def normal(self) -> NDArray[np.float64]:
-        """Row cosines x column cosines."""
-        return np.cross(self.orientation[:3], self.orientation[3:])
+        """Unit vector along row cosines x column cosines."""
+        normal = np.cross(self.orientation[:3], self.orientation[3:])
+        return np.asarray(normal / np.linalg.norm(normal))
 
     @property
     def depth(self) -> float:
@@ -106,6 +109,12 @@ class Place:
     measures: Dataset
     position: Dataset
     orientation: Dataset
+
+    def cosines(self) -> tuple[float, float, float, float, float, float]:
+        """Image Orientation (Patient) as two unit vectors: files have it rounded, to two digits at worst."""
+        found = np.array(numbers(self.orientation, "ImageOrientationPatient", 6)).reshape(2, 3)
+        row, column = found / np.linalg.norm(found, axis=1, keepdims=True)
+        return (*map(float, row), *map(float, column))  # type: ignore[return-value]
 
     def problem(self) -> tuple[Reason, str] | None:
         """Why a slice has no place in the patient (C.7.6.2), None if it has one."""
@@ -175,8 +184,9 @@ def integer(value: object) -> int | None:
 
 
 def record(
-    dataset: Dataset, path: Path, place: Place, *, modality: str, kind: Sequence[str], split: Sequence[str],
-    order: Sequence[str], volume: Sequence[str], frame_number: int = 0, left_out: str = "",
+    dataset: Dataset, path: Path, place: Place, scale: Dataset, *, modality: str, kind: Sequence[str],
+    split: Sequence[str], order: Sequence[str], volume: Sequence[str], frame_number: int = 0,
+    left_out: str = "",
 ) -> SliceHeader:  # fmt: skip
     """The record of a slice whose place has no `problem`; the arguments are those of `SliceHeader`.
 
@@ -184,6 +194,7 @@ def record(
         dataset: the header of the image, for what holds for all its frames.
         path: its file.
         place: where the slice lies.
+        scale: holds its Rescale Type: the image itself, or a functional group of a frame.
         modality: see `SliceHeader`, as for the rest.
         kind: values 3 and up of its type.
         split: what a stack has one of.
@@ -206,7 +217,7 @@ def record(
         columns=int(dataset.Columns),
         spacing=numbers(place.measures, "PixelSpacing", 2),  # type: ignore[arg-type]
         position=numbers(place.position, "ImagePositionPatient", 3),  # type: ignore[arg-type]
-        orientation=numbers(place.orientation, "ImageOrientationPatient", 6),  # type: ignore[arg-type]
+        orientation=place.cosines(),
         kind=tuple(kind),
         split=tuple(split),
         order=tuple(order),
@@ -217,5 +228,6 @@ def record(
         left_out=left_out,
         volume=tuple(volume),
         patient=text(dataset, "PatientID") or text(dataset, "PatientName"),
-        remark=padding_remark(dataset),
+        remarks=remarks(dataset, scale, modality, kind),
+        instance=frame_number or integer(dataset.get("InstanceNumber")),
     )

@@ -25,10 +25,26 @@ def split_volumes(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
     """
     return [
         part
-        for several in _split_repeats(slices)
+        for values in _split_values(slices)
+        for several in _split_repeats(values)
         for volume in _split_interleaved(several)
         for part in _split_repeats(volume)  # time points of one of the interleaved volumes
     ]
+
+
+def _split_values(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """Separates echoes, b-values and temporal positions (`SliceHeader.split`).
+
+    Values that would leave most parts with holes, or with a single slice, where all together are one even
+    volume number its slices, or are not the same to the last digit: they do not count.
+    """
+    parts: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
+    for header in slices:
+        parts[header.split].append(header)
+    depths = {key: np.array([s.depth for s in part]) for key, part in parts.items()}
+    torn = sum(len(d) < 2 or not _even(d) for d in depths.values())
+    whole = len(slices) > 3 and not repeats(slices).any() and _even(np.array([s.depth for s in slices]))
+    return [slices] if whole and 2 * torn > len(parts) else list(parts.values())
 
 
 def repeats(slices: Sequence[SliceHeader]) -> NDArray[np.bool_]:
@@ -41,7 +57,7 @@ def repeats(slices: Sequence[SliceHeader]) -> NDArray[np.bool_]:
 def _split_repeats(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
     """Separates volumes at the same positions by acquisition, inversion time, flip angle, gradient direction,
     time or another dimension, where that comes out even: the same positions in every part, each once.
-    Otherwise leaves the slices together.
+    Otherwise counts their Instance Numbers, or leaves the slices together.
     """
     if len(slices) < 2 or not repeats(slices).any():
         return [slices]
@@ -54,7 +70,34 @@ def _split_repeats(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
         depths = np.array([[s.depth for s in p] for p in parts.values()])
         if np.ptp(depths, axis=0).max() <= 1e-2 and not any(repeats(p).any() for p in parts.values()):
             return list(parts.values())
-    return [slices]
+    return _split_passes(slices)
+
+
+def _split_passes(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """Separates volumes that only the Instance Number (or frame number) tells apart: b-values, dynamics and
+    echoes of which all else is private or removed.
+
+    The numbers must count volume after volume, each in the same order, or all images of one position after
+    those of another: no other order says which images belong together.
+
+    Args:
+        slices: sorted by depth, some at one position.
+    """
+    numbers = [s.instance for s in slices]
+    places = np.concatenate([[0], np.cumsum(~repeats(slices))])
+    count, times = int(places[-1]) + 1, len(slices) // (int(places[-1]) + 1)
+    uneven = len(slices) != count * times or (np.bincount(places) != times).any()
+    if count < 3 or uneven or None in numbers or len(set(numbers)) < len(numbers):
+        return [slices]
+    order = np.array(sorted(range(len(slices)), key=lambda k: numbers[k] or 0))
+    found = places[order]
+    if (found.reshape(times, count) == found[:count]).all():
+        rows = order.reshape(times, count)
+    elif (found.reshape(count, times) == found[::times, None]).all():
+        rows = order.reshape(count, times).T
+    else:
+        return [slices]
+    return [[slices[k] for k in sorted(row)] for row in rows]
 
 
 def _split_interleaved(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
