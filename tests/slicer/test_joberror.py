@@ -37,7 +37,7 @@ def test_what_the_worker_says_is_taken_in_the_words_of_the_panel() -> None:
     ("status", "log", "code", "hint"),
     [(0, "", "no_result", "See the log."), (8, "", "out_of_memory", "smaller region"),
      (2, "", "usage", FOUND.update), (-9, "", "killed", "out of memory"),
-     (1, "No module named medidiff", "not_installed", FOUND.update)],
+     (1, "No module named medidiff", "not_installed", "Choose another Python")],
 )  # fmt: skip
 def test_a_worker_that_ends_without_a_word(status: int, log: str, code: str, hint: str) -> None:
     error = joberror.untold(FOUND, status, log)

@@ -29,7 +29,7 @@ class LogBox:
         if self._shown and text.startswith(self._shown):
             self._text.appendPlainText(text[len(self._shown) :].strip("\n"))
         else:
-            self._text.plainText = text
+            self._text.plainText = text.rstrip("\n")
         self._shown = text
         bar = self._text.verticalScrollBar()
         bar.value = bar.maximum

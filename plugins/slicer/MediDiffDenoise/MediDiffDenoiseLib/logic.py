@@ -206,14 +206,14 @@ class DenoiseLogic:
         job.inputNodeID = source.GetID()
         try:
             settings = with_modality(settings, source)
+            inside, outside = job.folder / "in.nrrd", job.folder / "out.nrrd"
+            ijk_to_ras = volumes.export(source, inside)
             request = results.Request(
                 scene=source.GetScene(), source=source, source_id=source.GetID(), target=target,
                 target_id=target.GetID() if target is not None else "", name=name, settings=settings,
                 bounds=bounds, difference=difference, shape=slicer.util.arrayFromVolume(source).shape,
-                ijk_to_ras=volumes.matrix(source), stamp=source.GetImageData().GetMTime(),
+                ijk_to_ras=ijk_to_ras, stamp=source.GetImageData().GetMTime(),
             )  # fmt: skip
-            inside, outside = job.folder / "in.nrrd", job.folder / "out.nrrd"
-            volumes.export(source, inside)
             words = command.denoise(
                 str(inside), str(outside), settings, roi=bounds, threads=int(self.machine.threads)
             )

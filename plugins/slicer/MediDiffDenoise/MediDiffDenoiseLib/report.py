@@ -110,7 +110,7 @@ def not_installed(found: Interpreter, output: str) -> Problem | None:
     if "No module named medidiff" not in output and "No module named 'medidiff'" not in output:
         return None
     text = f"medidiff is not installed in {found.python}."
-    hint = f"Choose the Python in which it is, or run: {found.update} ({FOLDER} is where its source lies)."
+    hint = "Choose another Python in Advanced. 'Check environment' there shows how to install medidiff."
     return Problem(text, hint, "not_installed")
 
 

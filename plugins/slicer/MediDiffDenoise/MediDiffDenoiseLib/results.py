@@ -36,7 +36,7 @@ class Request:
         bounds: the voxels that are denoised, None for all.
         difference: make the difference too.
         shape: of the input ``[k, j, i]``.
-        ijk_to_ras: of the input.
+        ijk_to_ras: of the file that the worker got.
         stamp: tells whether the input's voxels were changed meanwhile.
     """
 
@@ -61,6 +61,10 @@ def take(request: Request, job: Job, result: dict[str, Any]) -> None:
         Discarded: input or output are gone, or the result does not lie on the input.
     """
     source = _alive(request, request.source, request.source_id, "input")
+    image = source.GetImageData()
+    if image is None or image.GetDimensions()[::-1] != request.shape:
+        text = "The input volume was given another size during the run, so the result was discarded."
+        raise Discarded(text, "", "input_changed")
     target = _alive(request, request.target, request.target_id, "output") if request.target_id else None
     outputs = result.get("outputs")
     paths = outputs if isinstance(outputs, dict) else {"denoised": result.get("path")}
@@ -68,7 +72,8 @@ def take(request: Request, job: Job, result: dict[str, Any]) -> None:
     if "denoised" not in voxels:
         raise Discarded("medidiff told no output.", "See the log.", "no_result")
     before = slicer.util.arrayFromVolume(source)
-    if source.GetImageData().GetMTime() != request.stamp:
+    if image.GetMTime() != request.stamp:
+        before = _voxels(request, job.folder / "in.nrrd")
         job.warnings.append(
             ("input_changed", "The input was changed during the run; the result is of before.")
         )

@@ -20,7 +20,7 @@ STORED = (
 """Types of voxels that Slicer can write to a file; of others it makes none, and says so in its log alone."""
 
 ORTHOGONAL = 1e-4
-"""As in medidiff: how far the cosines of the axes may be from those of a right-angled grid."""
+"""As in medidiff: how far the cosines between the axes may be from 0 for a grid that is not sheared."""
 
 GEOMETRY = 1e-3
 """Millimetres that a voxel of the result may lie away from that of the input."""
@@ -47,9 +47,6 @@ def problem(node: Any, output: Any = None) -> str:
     if image.GetScalarType() not in STORED:
         kind = image.GetScalarTypeAsString()
         return f"The input '{node.GetName()}' is of type {kind}. Convert it first: Cast Scalar Volume."
-    axes = matrix(node)[:3, :3] / node.GetSpacing()
-    if np.abs(axes.T @ axes - np.eye(3)).max() > ORTHOGONAL:
-        return f"The input '{node.GetName()}' has a sheared grid. Resample it first: Resample Image (BRAINS)."
     if output is not None and output.GetID() == node.GetID():
         return "The output must be another volume than the input, which is never changed."
     return ""
@@ -62,17 +59,45 @@ def matrix(node: Any) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(found)
 
 
-def export(node: Any, path: Path) -> None:
+def export(node: Any, path: Path) -> np.ndarray:
     """Writes a volume as an uncompressed NRRD file, its own geometry without any parent transform.
+
+    A sheared grid, as Slicer gives the slices of a tilted gantry, goes as the upright one with the same
+    spacing: medidiff takes none from a file, and works on the voxels, which are the same.
+
+    Returns:
+        IJKToRAS of the file ``[4, 4]``.
 
     Raises:
         OSError: it cannot be written.
     """
+    ijk_to_ras = upright(matrix(node))
+    if not np.array_equal(ijk_to_ras, matrix(node)):
+        image, node = node.GetImageData(), slicer.vtkMRMLScalarVolumeNode()
+        node.SetAndObserveImageData(image)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.UseCompressionOff()
     if not storage.WriteData(node) or not path.is_file():
         raise OSError(f"The volume could not be written to {path}. Is the disk full?")
+    return ijk_to_ras
+
+
+def upright(ijk_to_ras: np.ndarray) -> np.ndarray:
+    """A grid without shear: the first axis stays, the others are turned until all angles are right.
+
+    Args:
+        ijk_to_ras: ``[4, 4]``; returned as it is where it is not sheared.
+    """
+    spacing = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    axes = ijk_to_ras[:3, :3] / spacing
+    if np.abs(axes.T @ axes - np.eye(3)).max() <= ORTHOGONAL:
+        return ijk_to_ras
+    turned, rest = np.linalg.qr(axes)
+    found = ijk_to_ras.copy()
+    found[:3, :3] = turned * np.sign(np.diag(rest)) * spacing  # QR leaves the signs open
+    return found
 
 
 def load(path: Path) -> Any:
