@@ -162,7 +162,7 @@ def test_the_screenshot_is_small() -> None:
 BUNDLED = {"slicer", "vtk", "qt", "ctk", "numpy", "MediDiffDenoiseLib"}
 PURE = {
     "protocol", "runner", "environment", "command", "report", "readiness", "stubworker", "job",
-    "joberror",
+    "joberror", "check",
 }  # fmt: skip
 
 
@@ -200,6 +200,21 @@ def file_scope(tree: ast.Module) -> list[ast.stmt]:
 def test_imports_at_file_scope(path: Path) -> None:
     known = sys.stdlib_module_names | (set() if path.stem in PURE else BUNDLED)
     assert imports(file_scope(ast.parse(path.read_text(encoding="utf-8")))) <= known
+
+
+def test_the_map_of_the_library_is_true() -> None:
+    """Every module stands in a layer of the package's docstring; `PURE` is the last; none imports upwards."""
+    library = MODULE / "MediDiffDenoiseLib"
+    text = ast.get_docstring(ast.parse((library / "__init__.py").read_text(encoding="utf-8"))) or ""
+    found = [re.findall(r"`(\w+)`", part) for part in re.split(r"\n\n(?=[A-Z]\w+[ :])", text)]
+    panel, scene, worker, test = [names for names in found if names]
+    assert sorted(panel + scene + worker + test) == sorted(p.stem for p in library.glob("[!_]*.py"))
+    assert {*worker, "stubworker"} == PURE
+    for names, allowed in ((scene, scene + worker), (worker, worker)):
+        for name in names:
+            nodes = statements(library / f"{name}.py")
+            froms = [n for n in nodes if isinstance(n, ast.ImportFrom) and n.level]
+            assert {n.module or a.name for n in froms for a in n.names} <= set(allowed), name
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from MediDiffDenoiseLib.environment import Interpreter
-from MediDiffDenoiseLib.job import CANCELLED, DONE, FAILED, RUNNING, Job
+from MediDiffDenoiseLib.job import CANCELLED, DONE, FAILED, LOG_LIMIT, RUNNING, Job
 from MediDiffDenoiseLib.runner import Runner
 from scenes import alive
 
@@ -130,6 +130,22 @@ def test_failures_are_told_apart(worker: Callable, tail: str, code: str, text: s
     assert job.error.code == code
     assert job.error.text.startswith(text)
     assert not job.folder.exists()
+
+
+def test_a_worker_that_prints_without_end_holds_nobody_up(worker: Callable) -> None:
+    """It took 11 s of one poll, during which a window would not answer."""
+    job = worker(HEAD + "print(('x' * 80 + chr(10)) * 200_000); sys.exit(8)")
+    worst = 0.0
+    while True:
+        began = time.process_time()
+        goes_on = job.poll()
+        worst = max(worst, time.process_time() - began)
+        if not goes_on:
+            break
+        time.sleep(0.2)
+    assert job.error.code == "out_of_memory"
+    assert len(job.log) <= LOG_LIMIT
+    assert worst < 2.0
 
 
 def test_a_worker_of_another_protocol_is_ended(worker: Callable) -> None:

@@ -115,11 +115,11 @@ class Job:
         if self.over or self._runner is None:
             return False
         lines = self._runner.poll()
-        for line in lines:
-            if line.event is None:
-                self._note(line.text)
-            else:
-                self._take(line.event)
+        spoken = [line.text for line in lines if line.event is None]
+        if spoken:  # at once: line by line, a worker that prints without end would hold the window up
+            self._note("\n".join(spoken))
+        for event in [line.event for line in lines if line.event is not None]:
+            self._take(event)
             if self.over:
                 return False
         if self._runner.over:
