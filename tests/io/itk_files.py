@@ -7,15 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from medidiff.io import SeriesItem, discover
-
 DIRECTION = (0, 1, 0, 0, 0, 1, 1, 0, 0)
-
-
-def only(path: Path) -> SeriesItem:
-    """The one item of a file."""
-    (item,) = discover([path]).items
-    return item
 
 
 def save(path: Path, values: np.ndarray, *, packed: bool = False, vector: bool = False) -> None:

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from dicom_series import make_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_item import only
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -22,13 +23,8 @@ from pydicom.uid import (
 )
 
 from medidiff.errors import OutputError, PixelError
-from medidiff.io import Derivation, SeriesItem, Written, discover, planned_output, read, write
+from medidiff.io import Derivation, Written, discover, planned_output, read, write
 from medidiff.volume import Volume
-
-
-def only(path: Path) -> SeriesItem:
-    (item,) = discover([path]).items
-    return item
 
 
 def test_compressed_ct_with_padding(shared_data: Path, tmp_path: Path, derivation: Derivation) -> None:

@@ -15,6 +15,7 @@ from dicom_enhanced import make_enhanced
 from dicom_series import make_series, uid
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_item import only
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -34,11 +35,6 @@ LEGACY = {
     "MR": highdicom.legacy.LegacyConvertedEnhancedMRImage,
     "PT": highdicom.legacy.LegacyConvertedEnhancedPETImage,
 }
-
-
-def only(path: Path) -> SeriesItem:
-    (item,) = discover([path]).items
-    return item
 
 
 def convert(paths: Iterable[Path], target: Path, seed: int | None = None) -> Path:

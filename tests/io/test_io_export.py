@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_series import make_series
+from one_item import only
 from pydicom.dataset import Dataset
 
 from medidiff.errors import GeometryError, OutputError, RefusedError
 from medidiff.io import (
     Derivation,
-    SeriesItem,
     WriteOptions,
     by_series,
     discover,
@@ -29,11 +29,6 @@ from medidiff.io import (
 
 OBLIQUE = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
 FORMATS = ("nifti", "nrrd", "mha")
-
-
-def only(path: Path) -> SeriesItem:
-    (item,) = discover([path]).items
-    return item
 
 
 def lps_of(path: Path) -> tuple[np.ndarray, np.ndarray]:

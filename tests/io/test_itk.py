@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from itk_files import only, save
+from itk_files import save
+from one_item import only
 
 from medidiff.errors import PixelError
 from medidiff.io import Derivation, Reason, discover, read, write

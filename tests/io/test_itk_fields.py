@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from itk_files import only
+from one_item import only
 
 from medidiff.io import Derivation, Reason, discover, read, write
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from itk_files import only, save
+from itk_files import save
+from one_item import only
 
 from medidiff.io import Derivation, read, write
 from medidiff.io.itk_reader import open_reader, quiet

@@ -13,14 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nifti_files import AWKWARD, MAP_FIELDS, changed_fields, parts, save, unpacked
+from one_item import only
 
 from medidiff.errors import OutputError, PixelError
-from medidiff.io import Derivation, Reason, SeriesItem, discover, planned_output, read, write
-
-
-def only(path: Path) -> SeriesItem:
-    (item,) = discover([path]).items
-    return item
+from medidiff.io import Derivation, Reason, discover, planned_output, read, write
 
 
 def store(path: Path, values: np.ndarray, affine: Any = None, **header: Any) -> nib.Nifti1Image:

@@ -13,15 +13,11 @@ import pytest
 import SimpleITK as sitk
 from dicom_enhanced import make_enhanced
 from dicom_series import make_series
+from one_item import only
 
 from medidiff.errors import PixelError
-from medidiff.io import Derivation, SeriesItem, discover, read, write
+from medidiff.io import Derivation, read, write
 from medidiff.io.provenance import made_from, source_digest
-
-
-def only(path: Path) -> SeriesItem:
-    (item,) = discover([path]).items
-    return item
 
 
 def test_the_digest_is_that_of_the_file(tmp_path: Path, derivation: Derivation) -> None:
