@@ -34,7 +34,11 @@ def test_a_box_follows_the_scene(box: Any, scene: Any) -> None:
 
 
 def test_none_can_be_chosen(box: Any, scene: Any) -> None:
+    with pytest.raises(RuntimeError, match="while a scene is shown"):
+        box.noneEnabled = True
+    box.setMRMLScene(None)
     box.noneEnabled = True
+    box.setMRMLScene(scene)
     first = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "one")
     assert box.currentNode() is None
     box.setCurrentNode(first)

@@ -139,9 +139,9 @@ def test_every_control_explains_itself() -> None:
 def test_it_starts_with_the_volume_at_hand(widget: Any, volume: Any) -> None:
     assert widget.panel.parameters.inputVolume is volume
     assert widget.ui.inputSelector.currentNode() is volume
-    assert widget.ui.outputSelector.noneDisplay == "Create 'CT chest denoised'"
+    assert widget.ui.outputSelector.noneDisplay == "Create new volume"
     assert widget.ui.applyButton.enabled
-    assert widget.ui.applyButton.toolTip == "Denoise 'CT chest' and make a new volume."
+    assert widget.ui.applyButton.toolTip == "Denoise 'CT chest' and make 'CT chest denoised'."
     assert not widget.ui.cancelButton.visible
     assert not widget.ui.progressBar.visible
     assert not widget.ui.errorFrame.visible

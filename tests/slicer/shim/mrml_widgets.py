@@ -38,6 +38,9 @@ def _property(name: str, kind: Any, default: Any) -> Any:
     """A property that decides what the box holds."""
 
     def put(self: Any, value: Any) -> None:
+        if name in ("noneDisplay", "noneEnabled") and self._scene is not None:
+            # Slicer takes the row of None out and puts another in, so that the selection is lost.
+            raise RuntimeError(f"{name} is set while a scene is shown")
         self._options[name] = value
         self._fill()
 

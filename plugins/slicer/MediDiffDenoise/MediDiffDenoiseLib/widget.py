@@ -229,8 +229,8 @@ class Panel(VTKObservationMixin):
         ui.seedSpinBox.enabled = p.preset == "quality"
         ui.sequenceLabel.visible = isSequenceFrame(p.inputVolume)
         name = p.inputVolume.GetName() if p.inputVolume is not None else ""
-        ui.outputSelector.noneDisplay = f"Create '{name} denoised'" if name else "Create new volume"
-        target = "make a new volume" if p.outputVolume is None else f"overwrite '{p.outputVolume.GetName()}'"
+        output = p.outputVolume.GetName() if p.outputVolume is not None else ""
+        target = f"overwrite '{output}'" if output else f"make '{name} denoised'"
         notes = cautions(self.machine.report, voxelsOf(p.inputVolume))
         self.run.idle(self.reason(), f"Denoise '{name}' and {target}.", "\n".join(notes))
         self._refreshExport()
