@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff import scratch
 from medidiff.volume import BoolArray, FloatArray, spread
 
 SHARED_NOISE = 0.4
@@ -58,6 +59,7 @@ def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
             if flat.any():
                 flat &= sd < 1.2 * np.percentile(sd[flat], 30)
             details[k] = residual, flat
+            scratch.release(slices)
         return details[k]
 
     for step in range(1, min(MAX_STEP, count - 1) + 1):

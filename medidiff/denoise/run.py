@@ -189,12 +189,14 @@ class Run:
             inside = mean > TISSUE[self.bundle.modality]
             outside = self.surround.of_slice(k)
             masks.append(inside if outside is None else inside & ~outside)
+            scratch.release(self.volume.array)
         return residual_spectrum(residuals, masks, self.volume.pixel_mm, self.bundle.modality)
 
     def _consistency(self, gain: float) -> Consistency:
         """The noise spectrum of the scan without a network's help."""
         some = spread(len(self.volume.array), SPECTRUM_SLICES)
         slices = [self.evaluator.scan(int(k)) for k in some]
+        scratch.release(self.volume.array)
         tissue = [y > TISSUE[self.bundle.modality] for y in slices]
         return Consistency.of(gain, slices, tissue, self.volume.pixel_mm, self.bundle.modality)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff import scratch
 from medidiff.errors import NoiseLevelError
 from medidiff.noise import air, estimate_ct, estimate_mr, fill, flatness, texture
 from medidiff.noise.estimate_ct import weighted_median
@@ -78,6 +79,7 @@ def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         frequency = texture.kernel_frequency(image, volume.pixel_mm, mask)
         if frequency is not None and n >= estimate_ct.MIN_PIXELS:
             frequencies.append(frequency)
+        scratch.release(volume.array)
     if frequencies:
         kernel = float(np.quantile(frequencies, KERNEL_QUANTILE))
         found = np.asarray(levels) / estimate_ct.noise_share(kernel * volume.pixel_mm / 10)
@@ -91,7 +93,8 @@ def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
 
 
 def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
-    stack = np.nan_to_num(volume.array[shown], nan=0.0, posinf=0.0, neginf=0.0)
+    stack = np.nan_to_num(volume.array[shown], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    scratch.release(volume.array)
     padding: BoolArray | None = None if volume.padding is None else volume.padding[shown]
     if padding is not None:
         stack[padding] = 0

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from medidiff.volume import FloatArray
 
+PATCHES = 512
+"""Patches transformed at once: complex ones of a whole slice take a hundred times its memory."""
+
 
 def radial_frequency(shape: Sequence[int], pixel_mm: float | tuple[float, float]) -> FloatArray:
     """Radial frequency of each coefficient of `numpy.fft.rfft2`.
@@ -130,9 +133,11 @@ def noise_power_spectrum(patches: FloatArray, pixel_mm: float, bins: int = 32) -
     """
     size = patches.shape[-1]
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
-    centred = (patches - patches.mean((-2, -1), keepdims=True)) * window
-    power = pixel_mm**2 / (window**2).sum() * np.abs(np.fft.rfft2(centred)) ** 2
-    mean = power.mean(0)
+    total_power = np.zeros((size, size // 2 + 1))
+    for some in np.array_split(patches, len(patches) // PATCHES + 1):
+        centred = (some - some.mean((-2, -1), keepdims=True)) * window
+        total_power += (np.abs(np.fft.rfft2(centred)) ** 2).sum(0)
+    mean = pixel_mm**2 / (window**2).sum() * total_power / len(patches)
     f = radial_frequency((size, size), pixel_mm)
     # A coefficient of the half plane stands for two of the whole plane, except on its edges.
     twice = np.full(f.shape, 2.0)
