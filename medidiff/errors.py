@@ -9,6 +9,9 @@ from __future__ import annotations
 from os import PathLike
 from typing import ClassVar
 
+LONGEST = 300
+"""Characters that are told of an error that nobody foresaw: some libraries print whole arrays."""
+
 
 def readable(path: str | PathLike[str]) -> str:
     """A path for people: file names may hold control characters that a terminal would obey."""
@@ -145,3 +148,14 @@ class MemoryLimitError(MedidiffError):
 
     exit_code = 8
     code = "OUT_OF_MEMORY"
+
+
+def is_memory(error: BaseException) -> bool:
+    """True where memory ran out, also inside a library that has an error of its own for it."""
+    return isinstance(error, (MemoryError, MemoryLimitError)) or "bad_alloc" in str(error)
+
+
+def in_words(error: BaseException) -> str:
+    """An error that nobody foresaw in one line: "unexpected KeyError: 'a'"."""
+    text = " ".join(str(error).split())[:LONGEST] or "no message"
+    return f"unexpected {type(error).__name__}: {text}"

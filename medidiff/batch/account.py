@@ -11,7 +11,7 @@ from typing import Any, Literal
 from medidiff.batch.planning import Plan
 from medidiff.batch.pool import Pool
 from medidiff.batch.skips import DAMAGED, NO_IMAGE, skip_groups
-from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError
+from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError, is_memory
 from medidiff.io import Derivation, Reason, SeriesItem
 from medidiff.report import Images, Names, Study, head, identity, pseudonym
 
@@ -199,8 +199,3 @@ class Account:
     def images(self) -> Images:
         """The pictures of all series."""
         return {key: image for o in self.outcomes if o.study for key, image in o.study.images.items()}
-
-
-def is_memory(error: BaseException) -> bool:
-    """True where memory ran out, also inside a library that has an error of its own for it."""
-    return isinstance(error, (MemoryError, MemoryLimitError)) or "bad_alloc" in str(error)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from medidiff.batch.account import Outcome, Status, is_memory
+from medidiff.batch.account import Outcome, Status
 from medidiff.batch.planning import Entry
-from medidiff.errors import CancelledError, MedidiffError, MemoryLimitError, RefusedError
+from medidiff.errors import (
+    CancelledError,
+    MedidiffError,
+    MemoryLimitError,
+    RefusedError,
+    in_words,
+    is_memory,
+)
 from medidiff.io import Reason
 
 
@@ -45,8 +52,6 @@ def unexpected(error: Exception, entry: Entry) -> MedidiffError:
             hint="Close other programs, or use a smaller --tile, or --tier fast.",
         )  # fmt: skip
     else:
-        text = " ".join(str(error).split())[:200] or "no message"
-        what = f"unexpected {type(error).__name__}: {text}"
-        known = MedidiffError(what, where=entry.item.path, hint="Use -v for the traceback.")
+        known = MedidiffError(in_words(error), where=entry.item.path, hint="Use -v for the traceback.")
     known.__cause__ = error
     return known

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from medidiff.errors import MedidiffError, MemoryLimitError
+from medidiff.errors import MedidiffError, MemoryLimitError, in_words, is_memory
 
 
 def say_error(text: str, code: int) -> int:
@@ -22,11 +22,10 @@ def unexpected(error: Exception, *, verbose: bool = False) -> MedidiffError:
         error: what happened.
         verbose: the traceback is shown already.
     """
-    if isinstance(error, MemoryError):
+    if is_memory(error):
         return MemoryLimitError("Out of memory", hint="Close other programs, or use less data.")
-    text = " ".join(str(error).split())[:300] or "no message"
     hint = None if verbose else "Use -v to see the traceback."
-    return MedidiffError(f"unexpected {type(error).__name__}: {text}", hint=hint)
+    return MedidiffError(in_words(error), hint=hint)
 
 
 def located(error: MedidiffError, where: Path) -> MedidiffError:
