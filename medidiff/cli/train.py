@@ -115,7 +115,8 @@ def _say_scans(config: TrainConfig, *, quiet: bool, verbose: bool) -> None:
         patients.append({scan.patient for scan in scans})
         if quiet:
             continue
-        click.echo(f"medidiff: {role}: {len(scans)} scans of {len(patients[-1])} patients", err=True)
+        counts = _many(len(scans), "scan"), _many(len(patients[-1]), "patient")
+        click.echo(f"medidiff: {role}: {counts[0]} of {counts[1]}", err=True)
         if skipped:
             click.echo(f"medidiff: note: {role}: not used: {unused(skipped)}", err=True)
         for skip in skipped if verbose else ():
@@ -125,6 +126,10 @@ def _say_scans(config: TrainConfig, *, quiet: bool, verbose: bool) -> None:
             f"medidiff: note: patients in both train and val: {len(both)}. Validation and the intervals of a "
             "released model would flatter it: give each patient one role.", err=True,
         )  # fmt: skip
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _check_backend() -> None:

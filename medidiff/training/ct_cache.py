@@ -25,6 +25,8 @@ from medidiff.noise.spectrum import Kernel
 from medidiff.training.binning import binned, may_be_binned, slab_means
 from medidiff.training.config import TrainConfig
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.training.workers import stopped
+from medidiff.training.workers import workers as processes
 from medidiff.volume import HU_RANGE, FloatArray, Volume, spread
 
 VERSION = 1
@@ -96,24 +98,17 @@ def prepare(
         NoImageError: there are no scans, or one of them holds no image.
         OutputError: the cache cannot be written.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     target = folder(config) / role
     scans = list_scans(data_root(config.data.root), "ct", role)
     names: list[str] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with processes(workers) as pool:
             jobs = [pool.submit(_prepare_scan, config, scan, target) for scan in scans]
-            try:
-                for job in jobs:
-                    names += job.result()
-                    if progress:
-                        progress(len(names))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for job in jobs:
+                names += job.result()
+                if progress:
+                    progress(len(names))
         beside = target.with_name(f".{_index(config, role).name}.{os.getpid()}")
         beside.write_text(json.dumps(names), "utf-8")
         os.replace(beside, _index(config, role))
@@ -179,6 +174,8 @@ def _prepare_scan(config: TrainConfig, scan: Scan, target: Path) -> list[str]:
         again = seen[volume.array.shape]
         named = scan if again == 1 else replace(scan, label=f"{scan.label} {again}")
         for task in _tasks(config, named, volume, target):
+            if stopped():
+                return names
             names.append(task.path.name)
             if not _is_made(task):
                 _make(task, config.data.views)
