@@ -18,8 +18,8 @@ import numpy as np
 from medidiff.engines import EngineSettings, create
 from medidiff.models import load as load_bundle
 from medidiff.training.config import load
-from medidiff.training.samples import FloatArray
 from medidiff.training.validation import Validator
+from medidiff.volume import FloatArray
 
 ROOT = Path(__file__).parents[1]
 

@@ -38,7 +38,7 @@ from medidiff.evaluation.uncertainty import reliability
 from medidiff.intensity import Intensity
 from medidiff.models import load
 from medidiff.noise import mr
-from medidiff.training.calibration import TISSUE_SNR
+from medidiff.noise.floor import GAUSSIAN_SNR
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import data_root, list_scans, read_scan
 from medidiff.volume import Volume
@@ -123,7 +123,7 @@ def made_noisy(volume: Volume, level: float) -> Noisy:
         volume.with_array(mr.simulate(clean, mr.MRNoise(sigma), rng)[0]),
         clean,
         body,
-        body & (smooth > TISSUE_SNR * own),
+        body & (smooth > GAUSSIAN_SNR * own),
         own,
         float(np.hypot(own, sigma)),
         float(np.percentile(clean, 99.5)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -14,8 +14,8 @@ import numpy as np
 from learned.spec import DOSE, Spec
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_source import TEXTURE_TOLD, CTSource
-from medidiff.training.loader import Source, batches_per_chunk, make_chunk, open_source
-from medidiff.training.patches import SimulatedSlice
+from medidiff.training.loader import batches_per_chunk, make_chunk, open_source
+from medidiff.training.patches import SimulatedSlice, Source
 from medidiff.training.samples import Samples
 
 AHEAD = 3
@@ -54,7 +54,9 @@ def source_of(spec: Spec, config: TrainConfig) -> Source:
     return OneDose(source) if spec.levels == "one" else source  # type: ignore[arg-type]
 
 
-def batches(spec: Spec, config: TrainConfig, start: int, source: Source | None = None) -> Iterator[Samples]:
+def batches(
+    spec: Spec, config: TrainConfig, start: int, source: Source | None = None
+) -> Generator[Samples, None, None]:
     """Batches from step `start` on, without end; batch k is a function of the seed and k alone.
 
     Args:

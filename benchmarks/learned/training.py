@@ -19,7 +19,7 @@ from learned.walk import examples
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
-from medidiff.training.loader import Source
+from medidiff.training.patches import Source
 from medidiff.training.step import ema_decay, learning_rate, make_optimiser
 
 Report = Callable[[int, float, float], None]
@@ -94,7 +94,7 @@ def train(
         checkpoints.save(folder, _checkpoint(step, spec, config, parts))
         raise
     finally:
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         for number, handler in zip(both, old, strict=True):
             signal.signal(number, handler)
     return loss

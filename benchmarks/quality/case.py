@@ -6,17 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from peers import Given
 from scipy import ndimage
 
 from medidiff.evaluation.protocol import Protocol
+from medidiff.noise.floor import GAUSSIAN_SNR
 from medidiff.noise.spectrum import Spectrum
-from medidiff.training.calibration import TISSUE_SNR
-from medidiff.volume import Volume
-
-FloatArray = NDArray[np.float32]
-BoolArray = NDArray[np.bool_]
+from medidiff.volume import BoolArray, FloatArray, Volume
 
 NOISY, CLEAN = "noisy reference", "nearly noise-free truth"
 """Kinds of reference; their figures must not be mixed."""
@@ -89,7 +85,7 @@ class Case:
         if self.volume.modality != "MR":
             return self.body
         floor = self.own if self.floor is None else self.floor
-        return np.asarray(ndimage.gaussian_filter(self.reference, 2.0) > TISSUE_SNR * floor, np.bool_)
+        return np.asarray(ndimage.gaussian_filter(self.reference, 2.0) > GAUSSIAN_SNR * floor, np.bool_)
 
     def given(self) -> Given:
         """What another method gets."""

@@ -11,7 +11,7 @@ from medidiff.evaluation.metrics import psnr, rmse, ssim
 from medidiff.evaluation.nps import log_l1, nps
 from medidiff.evaluation.texture import TextureSum
 from medidiff.evaluation.vif import vif
-from medidiff.training.calibration import TISSUE_SNR
+from medidiff.noise.floor import GAUSSIAN_SNR
 from quality.case import CLEAN, Case, FloatArray
 
 NPS_LIMIT_LP_CM = 5.0
@@ -22,7 +22,7 @@ LEAST_PIXELS = 500
 PROTOCOL = (
     "PSNR and SSIM on the window (CT) or with the volume's 99.5th percentile as range (MR); RMSE in HU on "
     "[-1024, 1900] (CT) or in the scan's unit; tissue (MR): PSNR where the reference, smoothed by 2 px, is "
-    f"above {TISSUE_SNR:g} SDs of its own noise (that before binning), since air in it holds the floor of "
+    f"above {GAUSSIAN_SNR:g} SDs of its own noise (that before binning), since air in it holds the floor of "
     "that noise, which a clean image has not; VIF on HU + 1024 (CT) or 255 at the range; bias: mean of "
     "result minus reference, HU, by tissue of the reference smoothed by 2 px, where a slice has at least "
     f"{LEAST_PIXELS} pixels of it. NPS: mean |ln| distance of the shapes of two power spectra up to 5 lp/cm. "

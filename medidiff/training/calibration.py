@@ -11,7 +11,9 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.engines.base import Engine
 from medidiff.errors import ModelError
 from medidiff.models.bundle import Bundle
-from medidiff.training.samples import FloatArray, Samples
+from medidiff.noise.floor import GAUSSIAN_SNR
+from medidiff.training.samples import Samples
+from medidiff.volume import FloatArray
 
 UncertaintyTable = tuple[tuple[float, float], ...]
 """Pairs of noise SD in network units, ascending, and the factor on the predicted SD."""
@@ -27,9 +29,6 @@ MIN_PIXELS = 2000
 """A noise-level bin with fewer usable pixels is left out."""
 
 FACTORS = (0.1, 10.0)
-
-TISSUE_SNR = 4.0
-"""MR: nearer to its own noise a target holds the floor of that noise, which is no error of the estimate."""
 
 
 def calibrate(
@@ -50,7 +49,7 @@ def calibrate(
 
     A target with noise of its own that is in the scan too (SD s, a its share of the scan's noise variance) is
     estimated by (1-a) D + a y, whose error has variance (1-a)^2 v + (1-a) s^2 (`NoisyTarget`). Of such MR
-    targets only tissue counts, `TISSUE_SNR`.
+    targets only what lies above the floor of that noise counts, `GAUSSIAN_SNR`.
 
     Args:
         bundle: the model.
@@ -114,7 +113,7 @@ class _Errors:
         variance = precondition.variance(output[:, 1], told)
         sd = np.zeros_like(told) if own is None else own[:, None, None]
         # CT: above -950 HU, so that air around the patient does not count; MR: above the background.
-        threshold = -0.9 if bundle.modality == "ct" else np.maximum(0.03, TISSUE_SNR * sd)
+        threshold = -0.9 if bundle.modality == "ct" else np.maximum(0.03, GAUSSIAN_SNR * sd)
         body = ndimage.uniform_filter(samples.target, (0, 5, 5)) > threshold
         shared = sd**2
         a = np.clip(shared / samples.sigma[:, None, None] ** 2, 0.0, 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +13,7 @@ from medidiff.training.device_cut import check, make_batch
 from medidiff.training.samples import Samples
 
 
-def device_batches(config: TrainConfig, start: int) -> Iterator[Samples]:
+def device_batches(config: TrainConfig, start: int) -> Generator[Samples, None, None]:
     """Batches from step `start` on, without end, as arrays on the device.
 
     Args:

@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import UsageError
-from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE
+from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE, RELATIVE_SD
 from medidiff.models.processes import MATCHED
 from medidiff.training.config import TrainConfig
-from medidiff.training.patches import DROP_MAP, DROP_NEIGHBOUR, DROP_TEXTURE, SIGMA_JITTER
+from medidiff.training.patches import (
+    DROP_MAP,
+    DROP_NEIGHBOUR,
+    DROP_TEXTURE,
+    MAP_JITTER,
+    SIGMA_JITTER,
+    TEXTURE_JITTER,
+)
 from medidiff.training.samples import Samples
 
 Array = Any
@@ -120,10 +127,10 @@ def cut(
     swapped = random.bernoulli(keys[4])
     given = jnp.where(swapped, given[::-1], given)
     neighbours = jnp.where(swapped, neighbours[::-1], neighbours)
-    log_map = jnp.log(jnp.clip(window[RELATIVE], 0.05, 20.0)) + 0.05 * random.normal(keys[5])
+    log_map = jnp.log(jnp.clip(window[RELATIVE], *RELATIVE_SD)) + MAP_JITTER * random.normal(keys[5])
     log_map = jnp.where(random.uniform(keys[6]) < DROP_MAP, 0.0, log_map)
     known = random.uniform(keys[7]) >= DROP_TEXTURE
-    texture = fields.texture * jnp.exp(0.08 * random.normal(keys[8]))
+    texture = fields.texture * jnp.exp(TEXTURE_JITTER * random.normal(keys[8]))
     planes = jnp.stack([c_in * window[STATE], neighbours[0], neighbours[1], log_map], -1)
     ratio = fields.neighbour_sigma / fields.sigma
     condition = vector(told, texture, known, fields.pixel_mm, modality, ratio, given)

@@ -10,8 +10,8 @@ import multiprocessing
 import queue
 import signal
 import traceback
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +19,9 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import MedidiffError
 from medidiff.training.config import TrainConfig
 from medidiff.training.inputs import Inputs
-from medidiff.training.patches import SimulatedSlice, cut
+from medidiff.training.patches import Source, cut
 from medidiff.training.samples import Samples, concatenate
 from medidiff.training.variants import Variant
-
-
-class Source(Protocol):
-    """What gives simulated slices."""
-
-    def draw(self, rng: np.random.Generator) -> SimulatedSlice:
-        """One noisy slice with its truth, a function of `rng`."""
-        ...
 
 
 def open_source(config: TrainConfig, role: str = "train") -> Source:
@@ -70,7 +62,7 @@ def make_chunk(config: TrainConfig, source: Source, index: int) -> list[Samples]
     return [patches.take(order[i * size : (i + 1) * size]) for i in range(batches_per_chunk(config))]
 
 
-def batches(config: TrainConfig, start: int, source: Source | None = None) -> Iterator[Samples]:
+def batches(config: TrainConfig, start: int, source: Source | None = None) -> Generator[Samples, None, None]:
     """Batches from step `start` on, without end.
 
     Args:
@@ -117,7 +109,7 @@ def _work(config: TrainConfig, index: int, buffer: Any) -> None:
             index += 1
     except MedidiffError as error:
         _put(buffer, str(error))
-    except Exception:
+    except Exception:  # whatever it was, the trainer must hear of it rather than wait
         _put(buffer, traceback.format_exc())
 
 

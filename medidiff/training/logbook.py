@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from medidiff.training.samples import FloatArray
+from medidiff.volume import FloatArray
 
 LINES = "log.jsonl"
 

@@ -108,8 +108,8 @@ def stacks(config: TrainConfig, role: str) -> list[Stack]:
     found: list[Stack] = []
     for a in _read(config, role):
         slices = a["slices"].astype(np.float32) * np.float32(MR_STEP)
-        spacing = tuple(float(s) for s in a["spacing"])
-        found += views(slices, spacing, float(a["sigma"]), str(a["label"]), config.data.patch)  # type: ignore[arg-type]
+        dz, dy, dx = map(float, a["spacing"])
+        found += views(slices, (dz, dy, dx), float(a["sigma"]), str(a["label"]), config.data.patch)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from medidiff.errors import RefusedError
 from medidiff.models.conditioning import RELATIVE_SD, SCAN_WIDTH, Condition, vector
 from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.training.inputs import Inputs
-from medidiff.training.samples import FloatArray, Samples
+from medidiff.training.samples import Samples, concatenate
+from medidiff.volume import FloatArray
 
 SIGMA_JITTER = 0.15
 """The network is told sigma exp(e), e up to this much either way: real noise levels are estimates."""
@@ -24,6 +26,15 @@ to see it in the image itself."""
 
 DROP_TEXTURE = 0.3
 
+MAP_JITTER = 0.05
+"""SD of an error that a map of the local noise level has as a whole, in ln."""
+
+TEXTURE_JITTER = 0.08
+"""SD of the error of a measured texture, in ln."""
+
+TRIES = 6
+ENOUGH = 0.25
+"""Share of a patch that should show anatomy; after so many tries a patch is taken as it is."""
 
 LOUDER = 0.3
 """Share of slices whose neighbours are noisier: in multi-step sampling the centre is already cleaner."""
@@ -83,6 +94,39 @@ class SimulatedSlice:
     scan: str = ""
 
 
+class Source(Protocol):
+    """What gives simulated slices."""
+
+    def draw(self, rng: np.random.Generator) -> SimulatedSlice:
+        """One noisy slice with its truth, a function of `rng`."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A square of a slice, turned by so many right angles and perhaps flipped."""
+
+    box: tuple[slice, slice]
+    turns: int
+    flip: bool
+
+    @classmethod
+    def drawn(cls, worth: NDArray[np.bool_], size: int, rng: np.random.Generator) -> _Window:
+        """A window that shows anatomy, if `TRIES` find one."""
+        h, w = worth.shape
+        for _ in range(TRIES):
+            y, x = int(rng.integers(0, h - size + 1)), int(rng.integers(0, w - size + 1))
+            box = (slice(y, y + size), slice(x, x + size))
+            if worth[box].mean() > ENOUGH:
+                break
+        return cls(box, int(rng.integers(0, 4)), bool(rng.integers(0, 2)))
+
+    def of(self, image: FloatArray) -> FloatArray:
+        """What the window shows of an image ``[h, w]``."""
+        image = np.rot90(image[self.box], self.turns)
+        return image[:, ::-1] if self.flip else image
+
+
 def cut(
     slice_: SimulatedSlice,
     size: int,
@@ -104,88 +148,84 @@ def cut(
     inputs = inputs or Inputs()
     # A generator of its own, so that every variant sees the same crops and the same noise.
     extra = rng.spawn(1)[0] if inputs.process != MATCHED else rng
+    return concatenate([_patch(slice_, size, precondition, rng, extra, inputs) for _ in range(count)])
+
+
+def _patch(
+    slice_: SimulatedSlice,
+    size: int,
+    precondition: Precondition,
+    rng: np.random.Generator,
+    extra: np.random.Generator,
+    inputs: Inputs,
+) -> Samples:
+    """One patch. It draws as much of `rng` whatever the inputs; `extra` serves the process alone."""
     wide = PROCESSES[inputs.process].condition == SCAN_WIDTH
-    h, w = slice_.state.shape
+    window = _Window.drawn(slice_.worth, size, rng)
+    told = inputs.told(slice_.sigma * float(np.exp(rng.uniform(-SIGMA_JITTER, SIGMA_JITTER))))
+    before, after = _neighbours(slice_, inputs, rng)
     absent = np.zeros((size, size), np.float32)
-    planes, states, targets, excesses, weights, conditions, told = [], [], [], [], [], [], []
-    levels = []
-    for _ in range(count):
-        for _try in range(6):
-            y, x = int(rng.integers(0, h - size + 1)), int(rng.integers(0, w - size + 1))
-            box = (slice(y, y + size), slice(x, x + size))
-            if slice_.worth[box].mean() > 0.25:
-                break
-        turns, flip = int(rng.integers(0, 4)), bool(rng.integers(0, 2))
-
-        def view(
-            a: FloatArray,
-            box: tuple[slice, slice] = box,
-            turns: int = turns,
-            flip: bool = flip,
-        ) -> FloatArray:
-            a = np.rot90(a[box], turns)
-            return a[:, ::-1] if flip else a
-
-        sigma_told = slice_.sigma * float(np.exp(rng.uniform(-SIGMA_JITTER, SIGMA_JITTER)))
-        sigma_told = inputs.told(sigma_told)
-        before = slice_.previous if rng.random() >= DROP_NEIGHBOUR and inputs.context else None
-        after = slice_.following if rng.random() >= DROP_NEIGHBOUR and inputs.context else None
-        if bool(rng.integers(0, 2)):
-            before, after = after, before
-        if rng.random() < DROP_MAP:
-            log_map = absent
-        else:
-            jitter = np.float32(rng.normal(0.0, 0.05))
-            log_map = np.log(np.clip(view(slice_.relative_sd), *RELATIVE_SD)) + jitter
-            log_map = log_map if inputs.conditioning == "map" else absent
-        texture = None if rng.random() < DROP_TEXTURE else slice_.texture
-        if texture is not None:
-            texture *= float(np.exp(rng.normal(0.0, 0.08)))
-        state, level = view(slice_.state), slice_.sigma
-        scan, scan_told = state, sigma_told
-        if inputs.process != MATCHED:
-            clean = slice_.target if slice_.reference is None else slice_.reference[1]
-            state, level = inputs.state(view(clean), scan, slice_.sigma, extra)
-            # Of a DDPM the level is known exactly; else it is as uncertain as that of the scan.
-            sigma_told = level if wide else level * sigma_told / slice_.sigma
-        c_in = np.float32(precondition.c_in(sigma_told))
-        given = [
-            c_in * state,
-            absent if before is None else c_in * view(before),
-            absent if after is None else c_in * view(after),
-            log_map,
-        ]
-        if inputs.process == "ddpm":
-            given.append(np.float32(precondition.c_in(scan_told)) * scan)
-        planes.append(np.stack(given, -1))
-        conditions.append(
-            vector(
-                Condition(
-                    sigma=sigma_told,
-                    kernel=texture,
-                    pixel_mm=slice_.pixel_mm,
-                    modality=slice_.modality,
-                    neighbour_ratio=slice_.neighbour_sigma / level,
-                    previous=before is not None,
-                    following=after is not None,
-                    scan_sigma=scan_told if wide else None,
-                )
-            )
-        )
-        states.append(state)
-        targets.append(view(slice_.target))
-        excesses.append(view(slice_.excess))
-        weights.append(view(slice_.weight))
-        told.append(sigma_told)
-        levels.append(level)
-    f32 = np.float32
-    return Samples(
-        planes=np.stack(planes).astype(f32, copy=False),
-        condition=np.stack(conditions),
-        state=np.stack(states).astype(f32, copy=False),
-        target=np.stack(targets).astype(f32, copy=False),
-        sigma=np.asarray(levels, f32),
-        sigma_told=np.asarray(told, f32),
-        excess=np.stack(excesses).astype(f32, copy=False),
-        weight=np.stack(weights).astype(f32, copy=False),
+    log_map = _log_map(window.of(slice_.relative_sd), rng)
+    texture = _texture(slice_.texture, rng)
+    scan = window.of(slice_.state)
+    state, level, scan_told = scan, slice_.sigma, told
+    if inputs.process != MATCHED:
+        clean = slice_.target if slice_.reference is None else slice_.reference[1]
+        state, level = inputs.state(window.of(clean), scan, slice_.sigma, extra)
+        # Of a DDPM the level is known exactly; else it is as uncertain as that of the scan.
+        told = level if wide else level * scan_told / slice_.sigma
+    c_in = np.float32(precondition.c_in(told))
+    planes = [
+        c_in * state,
+        absent if before is None else c_in * window.of(before),
+        absent if after is None else c_in * window.of(after),
+        absent if log_map is None or inputs.conditioning != "map" else log_map,
+    ]
+    if inputs.process == "ddpm":
+        planes.append(np.float32(precondition.c_in(scan_told)) * scan)
+    condition = Condition(
+        sigma=told,
+        kernel=texture,
+        pixel_mm=slice_.pixel_mm,
+        modality=slice_.modality,
+        neighbour_ratio=slice_.neighbour_sigma / level,
+        previous=before is not None,
+        following=after is not None,
+        scan_sigma=scan_told if wide else None,
     )
+    images = (state, window.of(slice_.target), window.of(slice_.excess), window.of(slice_.weight))
+    state, target, excess, weight = (np.asarray(image[None], np.float32) for image in images)
+    return Samples(
+        planes=np.stack(planes, -1)[None].astype(np.float32, copy=False),
+        condition=vector(condition)[None],
+        state=state,
+        target=target,
+        sigma=np.asarray([level], np.float32),
+        sigma_told=np.asarray([told], np.float32),
+        excess=excess,
+        weight=weight,
+    )
+
+
+def _neighbours(
+    slice_: SimulatedSlice, inputs: Inputs, rng: np.random.Generator
+) -> tuple[FloatArray | None, FloatArray | None]:
+    """The slices before and after, each at times dropped, and the two at times swapped."""
+    before = slice_.previous if rng.random() >= DROP_NEIGHBOUR and inputs.context else None
+    after = slice_.following if rng.random() >= DROP_NEIGHBOUR and inputs.context else None
+    return (after, before) if bool(rng.integers(0, 2)) else (before, after)
+
+
+def _log_map(relative_sd: FloatArray, rng: np.random.Generator) -> FloatArray | None:
+    """ln of the map of the local noise SD, as a user would have it; None for no map."""
+    if rng.random() < DROP_MAP:
+        return None
+    jitter = np.float32(rng.normal(0.0, MAP_JITTER))
+    return np.asarray(np.log(np.clip(relative_sd, *RELATIVE_SD)) + jitter, np.float32)
+
+
+def _texture(texture: float | None, rng: np.random.Generator) -> float | None:
+    """The texture of the noise as it would be measured; None where it is not told."""
+    if rng.random() < DROP_TEXTURE or texture is None:
+        return None
+    return texture * float(np.exp(rng.normal(0.0, TEXTURE_JITTER)))

@@ -14,7 +14,7 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.training.config import OptimiserConfig
 from medidiff.training.muon import Muon
 from medidiff.training.penalties import Penalties
-from medidiff.training.samples import FloatArray
+from medidiff.volume import FloatArray
 
 
 def loss_terms(

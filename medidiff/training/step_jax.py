@@ -17,8 +17,8 @@ import numpy as np
 from medidiff.diffusion.precondition import Precondition
 from medidiff.training.config import OptimiserConfig
 from medidiff.training.penalties import Penalties
-from medidiff.training.samples import FloatArray
 from medidiff.training.step import loss_terms
+from medidiff.volume import FloatArray
 
 
 class JaxStep:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,16 @@ from medidiff.models.unet import build
 from medidiff.training import checkpoint as checkpoints
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
-from medidiff.training.loader import Source, batches
+from medidiff.training.loader import batches
 from medidiff.training.logbook import open_log
+from medidiff.training.patches import Source
 from medidiff.training.resume import changes
-from medidiff.training.samples import FloatArray, Samples
+from medidiff.training.samples import Samples
 from medidiff.training.start import take_over, without_context
 from medidiff.training.step import ema_decay, learning_rate, make_optimiser
 from medidiff.training.stopping import stop_signals
 from medidiff.training.validation import Validator
+from medidiff.volume import FloatArray
 
 BEST = "best.npz"
 BACKENDS = {"tensorflow": "medidiff.training.step", "jax": "medidiff.training.step_jax"}
@@ -151,7 +153,7 @@ class Trainer:
                             f"Stopped after step {self.step}", where=self.folder, hint="Go on with --resume."
                         )
             finally:
-                stream.close()  # type: ignore[attr-defined]
+                stream.close()
         return self.history[-1] if self.history else {"step": self.step}
 
     def predictor(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
@@ -190,7 +192,7 @@ class Trainer:
             self.model, self.average, self.optimiser, self.precondition, optimiser, self.config.modality
         )
 
-    def _stream(self) -> Iterator[Samples]:
+    def _stream(self) -> Generator[Samples, None, None]:
         """Batches from the next step on."""
         if self.config.data.device and self.source is None:
             from medidiff.training.device import device_batches

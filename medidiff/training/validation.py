@@ -12,9 +12,10 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.models.processes import MATCHED
 from medidiff.training.config import TrainConfig
 from medidiff.training.inputs import Inputs
-from medidiff.training.loader import Source, open_source
-from medidiff.training.patches import cut
-from medidiff.training.samples import FloatArray, Samples, concatenate
+from medidiff.training.loader import open_source
+from medidiff.training.patches import Source, cut
+from medidiff.training.samples import Samples, concatenate
+from medidiff.volume import FloatArray
 
 PER_SLICE = 4
 """Patches of one slice."""

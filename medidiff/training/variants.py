@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
 from medidiff.diffusion.objective import NoisyTarget
 from medidiff.errors import UsageError
-from medidiff.training.patches import SimulatedSlice
-from medidiff.training.samples import FloatArray
+from medidiff.training.patches import SimulatedSlice, Source
+from medidiff.volume import FloatArray
 
 MEAN_RADIUS = 0.7652
 """Mean radial frequency of white noise over its Nyquist frequency: mean of |f| over a square."""
-
-
-class _Source(Protocol):
-    def draw(self, rng: np.random.Generator) -> SimulatedSlice: ...
 
 
 class Variant:
@@ -30,7 +25,7 @@ class Variant:
             for the truth. With white noise the correction is that of equal covariances.
     """
 
-    def __init__(self, source: _Source, *, white: bool, corrected: bool) -> None:
+    def __init__(self, source: Source, *, white: bool, corrected: bool) -> None:
         self.source, self.white, self.corrected = source, white, corrected
 
     def draw(self, rng: np.random.Generator) -> SimulatedSlice:
@@ -45,11 +40,12 @@ class Variant:
 
 def _whitened(drawn: SimulatedSlice, corrected: bool, rng: np.random.Generator) -> SimulatedSlice:
     """The slice with white noise of the same SD on all planes."""
-    assert drawn.reference is not None
+    reference = drawn.reference
+    assert reference is not None
 
     def noisy(plane: int, sigma: float) -> FloatArray:
         inserted = np.float32(np.sqrt(max(sigma**2 - drawn.reference_sigma**2, 0.0)))
-        image = drawn.reference[plane]  # type: ignore[index]
+        image = reference[plane]
         return np.asarray(image + inserted * rng.standard_normal(image.shape, dtype=np.float32), np.float32)
 
     state = noisy(1, drawn.sigma)
@@ -57,7 +53,7 @@ def _whitened(drawn: SimulatedSlice, corrected: bool, rng: np.random.Generator) 
     if corrected:
         # Sources draw levels down to 1.41 sigma_F, a hair below the root of two that the formula allows.
         pair = NoisyTarget.at(drawn.sigma, min(drawn.reference_sigma, drawn.sigma * 0.5**0.5 * (1 - 1e-9)))
-        target = pair.target(drawn.reference[1], state).astype(np.float32)
+        target = pair.target(reference[1], state).astype(np.float32)
         excess = np.full_like(state, pair.excess_variance)
     white = 1.0 if drawn.modality == "mr" else MEAN_RADIUS * 5.0 / drawn.pixel_mm
     return replace(
