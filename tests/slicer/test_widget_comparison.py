@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,13 +42,11 @@ def matrix(node: Any) -> list[float]:
 def test_input_and_output_stand_side_by_side(
     comparison: Any, pair: Any, views: Any, application: Any
 ) -> None:
-    from MediDiffDenoiseLib import comparison as code
-
     left, right = pair
     views("Red")[0].SetOrientationToCoronal()
     assert comparison.sideBySide(left, right)
     manager = application.layoutManager()
-    assert manager.layout == code.LAYOUT > 100
+    assert manager.layout == 29  # Side by side, of Slicer itself
     logic = manager.layoutLogic()
     shown = [logic.GetViewNodes().GetItemAsObject(i).GetLayoutName() for i in range(2)]
     assert shown == ["Red", "Yellow"]
@@ -134,15 +133,21 @@ def test_fading(comparison: Any, pair: Any, views: Any, application: Any) -> Non
     assert application.layoutManager().layout == before
 
 
-def test_the_built_in_layout_is_the_fallback(comparison: Any, pair: Any, application: Any) -> None:
-    from MediDiffDenoiseLib import comparison as code
+def test_a_scene_saved_with_it_has_views_where_the_module_is_not(
+    comparison: Any, pair: Any, scene: Any, tmp_path: Path
+) -> None:
+    import slicer
+    from shim.application import new_scene
 
-    node = application.layoutManager().layoutLogic().GetLayoutNode()
-    node.AddLayoutDescription(
-        code.LAYOUT, code.DESCRIPTION.replace("Yellow", "Green")
-    )  # somebody else's number
-    assert comparison.sideBySide(*pair)
-    assert application.layoutManager().layout == 29
+    comparison.sideBySide(*pair)
+    path = str(tmp_path / "scene.mrml")
+    scene.Commit(path)
+    other = new_scene()
+    other.SetURL(path)
+    other.Connect()
+    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode().GetCurrentLayoutDescription()
+    assert "Red" in layout
+    assert "Yellow" in layout
 
 
 def test_without_views_nothing_happens(comparison: Any, pair: Any, application: Any) -> None:

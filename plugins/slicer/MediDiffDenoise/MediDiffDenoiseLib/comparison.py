@@ -10,25 +10,9 @@ import vtk
 
 from .volumes import same_window
 
-LAYOUT = 71530
-"""Number of the custom layout; Slicer's own are below 100, other extensions use small thousands."""
-
-SIDE_BY_SIDE_BUILT_IN = 29
-"""Slicer's side-by-side layout, where the number of the custom one is taken."""
-
 INPUT, RESULT = "Red", "Yellow"
-VIEW = (
-    '<item><view class="vtkMRMLSliceNode" singletontag="{0}">'
-    '<property name="orientation" action="default">Axial</property>'
-    '<property name="viewlabel" action="default">{1}</property>'
-    '<property name="viewcolor" action="default">{2}</property></view></item>'
-)
-DESCRIPTION = (
-    '<layout type="horizontal" split="true">'
-    + VIEW.format(INPUT, "R", "#F34A33")
-    + VIEW.format(RESULT, "Y", "#EDD54C")
-    + "</layout>"
-)
+"""The two views of Slicer's side-by-side layout. A layout of our own would leave no view at all where a scene
+that was saved with it is opened without this module."""
 
 
 @dataclass
@@ -111,11 +95,7 @@ class Comparison:
         if manager is None:
             return False
         self._remember()
-        node = manager.layoutLogic().GetLayoutNode()
-        if not node.IsLayoutDescription(LAYOUT):
-            node.AddLayoutDescription(LAYOUT, DESCRIPTION)
-        ours = node.GetLayoutDescription(LAYOUT) == DESCRIPTION
-        manager.setLayout(LAYOUT if ours else SIDE_BY_SIDE_BUILT_IN)
+        manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
         return self._widget(INPUT) is not None and self._widget(RESULT) is not None
 
     def _remember(self) -> None:
