@@ -111,6 +111,19 @@ def test_command_lines_work(page: str) -> None:
         assert used <= options_of(COMMANDS[name]) | COMMON, f"{page}: medidiff {name}"
 
 
+def test_the_recipe_of_the_manual_is_a_recipe(tmp_path: Path) -> None:
+    """It loads, and is of the network of the shipped model that it adapts."""
+    from medidiff import models
+    from medidiff.training.config import load
+
+    (recipe,) = re.findall(r"^```toml\n(.*?)^```", TRAINING, re.MULTILINE | re.DOTALL)
+    (tmp_path / "my.toml").write_text(recipe, encoding="utf-8")
+    config = load(tmp_path / "my.toml")
+    shipped = models.load(config.modality)
+    assert (config.network, config.sigma_data) == (shipped.config, shipped.sigma_data)
+    assert f"MR: {models.load('mr').sigma_data}" in recipe
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_options_that_are_mentioned_exist(page: str) -> None:
     known = set().union(*map(options_of, COMMANDS.values())) | COMMON
