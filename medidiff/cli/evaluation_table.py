@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from medidiff.evaluation import Cohort, Comparison, Flag, Interval, NoReference, RemovedNoise
     from medidiff.report import ArmFigures
 
-DRIFT_PIXELS = 500
-"""Kinds of tissue with fewer uniform pixels are left out of the table."""
 FLAGS_SHOWN = 12
 """Lines; the others are in the JSON."""
 FORMATS = {"PSNR": ".2f", "SSIM": ".4f", "RMSE": ".4g", "VIF": ".3f", "HaarPSI": ".4f"}
@@ -109,6 +107,8 @@ def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
         scan: where the scan lies.
         found: name and measures of each result.
     """
+    from medidiff.evaluation.noref import FEWEST_PIXELS
+
     unit = found[0][1].unit
     titles = (
         f"noise before {unit}", f"after {unit}", "left", "NPS shift", f"drift {unit}", "structure removed",
@@ -116,7 +116,7 @@ def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
     )  # fmt: skip
     rows = []
     for _, m in found:
-        drift = [d.mean for d in m.drift if d.mean is not None and d.pixels >= DRIFT_PIXELS]
+        drift = [d.mean for d in m.drift if d.mean is not None and d.pixels >= FEWEST_PIXELS]
         residual = m.residual
         rows.append(
             (

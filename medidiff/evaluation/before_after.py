@@ -19,18 +19,29 @@ from medidiff.evaluation.drift import DriftSum
 from medidiff.evaluation.flags import flags_of
 from medidiff.evaluation.kinds import HU_KINDS, MOST_SLICES, Kinds, Uniform, kinds_of
 from medidiff.evaluation.noise_level import NoiseLevel, noise_level
-from medidiff.evaluation.noref import UNIFORM, NoReference, SliceChange, StatedUncertainty
+from medidiff.evaluation.noref import (
+    FEWEST_PIXELS,
+    UNIFORM,
+    NoReference,
+    SliceChange,
+    StatedUncertainty,
+)
 from medidiff.evaluation.region import Region, body
 from medidiff.evaluation.residual import ResidualSum
 from medidiff.evaluation.texture import TextureSum
 from medidiff.volume import BoolArray, FloatArray, Volume, spread
 
 MAX_MEASURED = 40
+"""Slices, spread over the scan, in which texture and structure are measured; they take the time."""
+
 SMOOTHING_PX = 2.0
-FEWEST_PIXELS = 500
+"""SD of the Gaussian that takes the noise out of scan and result, so that tissue can be told."""
+
 BRIGHT = 4.0
 """MR: what is darker than so many noise SDs is left out, for there the noise floor goes with the noise."""
+
 DARK_REACH_PX = 4
+"""And what lies nearer than this to something dark, which smoothing mixes in: two of its SDs."""
 
 
 def before_after(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from medidiff.evaluation.flag import Flag
-from medidiff.evaluation.noref import NoReference
+from medidiff.evaluation.noref import FEWEST_PIXELS, NoReference
 
 REMOVED_HIGH, REMOVED_LOW = 1.2, 0.3
 """SD of what was removed over the noise SD. A posterior draw has 1, a posterior mean less; the estimate of
@@ -17,8 +17,6 @@ DRIFT_OTHER_HU = 5.0
 DRIFT_SHARE = 0.2
 """MR: share of the noise SD that the mean of uniform tissue may move."""
 DRIFT_ERRORS = 4.0
-FEWEST_PIXELS = 500
-"""Fewer pixels of a kind of tissue say too little to raise a flag."""
 EDGE_CORRELATION, EDGE_CHANCE = 0.1, 0.05
 UNSURE = 2.0
 """Stated uncertainty of a slice over the median slice."""

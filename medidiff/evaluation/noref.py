@@ -16,6 +16,9 @@ from medidiff.noise.texture import STRUCTURE_LP_CM
 UNIFORM = 0.2
 """Tissue is uniform where the gradient of the smoothed result is below this share of the noise SD a pixel."""
 
+FEWEST_PIXELS = 500
+"""Of uniform tissue: fewer say too little about an SD or a mean to print it or to flag it."""
+
 
 @dataclass(frozen=True)
 class SliceChange:
