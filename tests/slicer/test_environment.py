@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from MediDiffDenoiseLib import command, report
+from MediDiffDenoiseLib import command, joberror, report
 from MediDiffDenoiseLib.check import CheckJob
 from MediDiffDenoiseLib.command import Settings
 from MediDiffDenoiseLib.environment import Interpreter, Machine, added, clean, find, setup
@@ -71,7 +72,6 @@ def test_the_cpu_hides_every_gpu_and_models_have_a_home() -> None:
 
 def test_a_clean_environment_runs_python(tmp_path: Path) -> None:
     """What would break another Python is gone: the same variables, not cleaned, keep it from starting."""
-    import subprocess
 
     poison = {**os.environ, "PYTHONHOME": str(tmp_path), "PYTHONPATH": str(tmp_path), "SLICER_HOME": HOME}
     args = [sys.executable, "-c", "import encodings"]
@@ -106,6 +106,15 @@ def test_the_folder_of_a_virtual_environment_will_do(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PLACE", str(tmp_path))  # on Windows %USERPROFILE% in the same way
     assert find(Machine("$PLACE/medidiff-env ü/bin/python"), {}) == found
     assert CheckJob(find(Machine(sys.prefix), {}), dict(os.environ)).wait().ok
+
+
+def test_any_other_folder_is_called_one(tmp_path: Path) -> None:
+    found = find(Machine(str(tmp_path)), {})
+    assert "(a folder without a Python in it)" in CheckJob(found, {}).wait().problems[0].text
+    with pytest.raises(PermissionError) as caught:
+        subprocess.Popen([str(tmp_path)])
+    assert found is not None
+    assert "a folder without a Python" in joberror.not_started(found, caught.value).text
 
 
 def test_on_windows_the_case_of_a_name_means_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -469,7 +469,9 @@ def test_parameters_survive_the_scene_file(widget: Any, scene: Any, volume: Any,
     assert widget.ui.modelComboBox.currentText.startswith("theirs")
 
 
-def test_a_choice_of_another_version_does_not_break_the_panel(widget: Any, scene: Any) -> None:
+def test_a_choice_of_another_version_does_not_break_the_panel(
+    widget: Any, scene: Any, tmp_path: Path
+) -> None:
     node = widget.panel.parameters.parameterNode
     widget.exit()
     node.SetParameter("preset", "ultra")
@@ -477,6 +479,16 @@ def test_a_choice_of_another_version_does_not_break_the_panel(widget: Any, scene
     widget.enter()
     assert (widget.panel.parameters.preset, widget.panel.parameters.device) == ("fast", "auto")
     assert widget.ui.presetComboBox.currentText == "fast"
+    assert widget.ui.applyButton.enabled
+    path = tmp_path / "scene.mrml"
+    scene.Commit(str(path))
+    saved = path.read_text()
+    assert "preset fast" in saved
+    path.write_text(saved.replace("preset fast", "preset ultra"))
+    scene.Clear()
+    scene.SetURL(str(path))
+    scene.Connect()
+    assert widget.ui.presetComboBox.currentText == widget.panel.parameters.preset == "fast"
     assert widget.ui.applyButton.enabled
 
 

@@ -53,7 +53,7 @@ class CheckJob:
             self._runner = Runner([*interpreter.command, *WORDS], environment, self._folder)
             self.pid = self._runner.pid
         except OSError as error:
-            self.report = broken(interpreter, None, "", error.strerror or str(error))
+            self.report = broken(interpreter, None, "", interpreter.refusal(error))
             self._over(DONE)
 
     @property

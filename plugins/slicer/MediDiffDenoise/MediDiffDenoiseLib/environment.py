@@ -71,6 +71,12 @@ class Interpreter:
         quoted = f'"{python}"' if " " in python else python
         return f"{quoted} -m pip install --upgrade {FOLDER}"
 
+    def refusal(self, error: OSError) -> str:
+        """Why the system does not start it."""
+        if os.path.isdir(self.python):
+            return "a folder without a Python in it"
+        return error.strerror or str(error)
+
     @property
     def is_slicer(self) -> bool:
         """True for Slicer's own Python, which needs the variables that others must not see."""

@@ -36,7 +36,7 @@ def not_found() -> JobError:
 
 def not_started(interpreter: Interpreter, error: OSError) -> JobError:
     """The system does not start it."""
-    text = f"{interpreter.python} cannot be started ({error.strerror or error})."
+    text = f"{interpreter.python} cannot be started ({interpreter.refusal(error)})."
     return JobError(text, "Check the path of the Python in Advanced.", "no_interpreter")
 
 

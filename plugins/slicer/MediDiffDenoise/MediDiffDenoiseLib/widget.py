@@ -79,10 +79,8 @@ class Panel(VTKObservationMixin):
         self.removeObservers()
 
     def bind(self) -> None:
-        """Ties the widgets to the scene's parameter node."""
+        """Ties the widgets to the scene's parameter node, again if they are: a scene may have been loaded."""
         node = self.logic.getParameterNode()
-        if self._node is node:
-            return
         self._unbind()
         self._node, self.parameters = node, load(node)
         if self.parameters.inputVolume is None:
