@@ -22,7 +22,8 @@ from medidiff.engines import EngineSettings, create
 from medidiff.engines.select import ENGINES
 from medidiff.errors import EngineError
 from medidiff.models import Bundle, load
-from medidiff.models.export import STORAGES, from_onnx, to_onnx
+from medidiff.models.export import from_onnx, to_onnx
+from medidiff.models.graph import STORAGES
 from medidiff.training.config import load as load_config
 from medidiff.training.validation import Validator
 

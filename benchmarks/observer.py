@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from quality.table import markdown
 from scipy import ndimage, optimize
 
 from medidiff.denoise import Denoiser, Settings
@@ -77,12 +78,6 @@ def mark(change: tuple[float, tuple[float, float]] | None) -> str:
         return ""
     low, high = change[1]
     return " +" if low > 0 else " -" if high < 0 else ""
-
-
-def markdown(heads: list[str], rows: list[list[str]]) -> str:
-    """A table."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(r) + " |" for r in rows)])
 
 
 def detection_table(rows: Rows) -> str:

@@ -61,7 +61,7 @@ def measure(case: Case, denoiser: Denoiser, peers: Sequence[str]) -> dict[str, f
         if peer.name in peers and not peer.missing:
             found[peer.name] = score(case, best(peer.run, case.given(), case.reference).image)["psnr_tissue"]
     for mode in ("mean", "natural"):
-        told = denoiser.run(case.volume, Settings(mode=mode, sigma=case.total))  # type: ignore[arg-type]
+        told = denoiser.run(case.volume, Settings(mode=mode, sigma=case.total))
         found[f"medidiff {mode}"] = score(case, told.volume.array[case.centre])["psnr_tissue"]
     gains = {name: value - before for name, value in found.items()}
     try:

@@ -11,22 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from learned.spec import LEVEL_FEATURES, Spec
 from medidiff.diffusion import samplers, schedules
 from medidiff.diffusion.other_processes import Bridge, Mixing, VariancePreserving
 from medidiff.diffusion.precondition import Precondition
 from medidiff.diffusion.process import Process
+from medidiff.models.processes import BRIDGE_SD
 from medidiff.training.samples import Samples
+from medidiff.volume import FloatArray
 
-FloatArray = NDArray[np.float32]
 STEPS = 10
 LEAST = 0.01
 """Network units: below it, a network that is not told the level would be trained on hardly anything else."""
-
-BRIDGE = 0.6
-"""SD of the bridge at its middle over that of the scan's noise (40 HU at 65 HU)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ def process_of(name: str, t_y: float) -> Process:
         return VariancePreserving()
     if name == "mixing":
         return Mixing(t_y)
-    return Bridge(t_y, BRIDGE * t_y)
+    return Bridge(t_y, BRIDGE_SD * t_y)
 
 
 def levels_of(name: str) -> schedules.Levels:
@@ -144,5 +141,5 @@ def walk(
         return np.asarray(pre.apply(F, state, np.float32(t)), np.float32), None
 
     sampler = samplers.natural if spec.name == "mixing" else samplers.sample
-    found = sampler(denoised, y, process, grid, rng=np.random.default_rng(seed))  # type: ignore[operator]
+    found = sampler(denoised, y, process, grid, rng=np.random.default_rng(seed))
     return np.asarray(found.image, np.float32)

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medidiff.noise.spectrum import Spectrum
-
-FloatArray = NDArray[np.float32]
+from medidiff.volume import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
