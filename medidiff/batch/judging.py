@@ -69,7 +69,7 @@ class Measures:
         if self.mask is None:
             return found
         image = read_one(self.mask, "The mask", label_maps=True)
-        _same_grid(volume, image, self.mask)
+        _same_grid(volume, image, self.mask, "mask")
         marked = region_of(image, self.mask_name or self.mask.name)
         return marked if found is None else found & marked
 
@@ -78,7 +78,7 @@ class Measures:
         if self.uncertainty is None:
             return None
         sd = read_one(self.uncertainty, "The uncertainty")
-        _same_grid(volume, sd, self.uncertainty)
+        _same_grid(volume, sd, self.uncertainty, "uncertainty")
         return sd.array
 
 
@@ -170,7 +170,7 @@ def judge(pair: Pair, names: Sequence[str], measures: Measures) -> Judged:
     removed: tuple[RemovedNoise, ...] = ()
     if measures.scan is not None:
         scan = measures.taken(read_one(measures.scan, "The scan"))
-        _same_grid(truth, scan, measures.scan)
+        _same_grid(truth, scan, measures.scan, "scan")
         removed = tuple(removed_noise(truth, scan, arm.volume, region) for arm in arms)
     return Judged(pair, patient_of(pair.reference), truth, tuple(arms), removed)
 
@@ -196,8 +196,8 @@ def judge_alone(scan: Path, tests: Sequence[Path], measures: Measures) -> Iterat
         yield before_after(before, after, sd, region)
 
 
-def _same_grid(volume: Volume, other: Volume, where: Path) -> None:
+def _same_grid(volume: Volume, other: Volume, where: Path, what: str = "test") -> None:
     try:
-        check_same_grid(volume, other)
+        check_same_grid(volume, other, what)
     except GeometryError as error:
         raise GeometryError(error.what, where=where, received=error.received, hint=error.hint) from None

@@ -10,14 +10,16 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
+"""Ctrl-C, a polite kill, and a terminal that was closed; Windows has no such hang-up."""
 
 
 class Cancellation:
     """Callable that says whether the user wants to stop; a context manager while it listens.
 
     The first signal sets a flag, so that a slice or a file is finished properly; a second one interrupts
-    at once (output is staged, so that even then nothing half-written stays).
+    at once (output is staged, so that even then nothing half-written stays). Signals that whoever started the
+    run has it ignore, as ``nohup`` does and a script for what it puts into the background, stay ignored.
 
     Args:
         stdin: also listen for a line ``cancel`` on standard input and for its end, where it is a pipe: a
@@ -35,7 +37,8 @@ class Cancellation:
 
     def __enter__(self) -> Cancellation:
         if threading.current_thread() is threading.main_thread():
-            self._old = {s: signal.signal(s, self._heard) for s in SIGNALS}
+            heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+            self._old = {s: signal.signal(s, self._heard) for s in heard}
         if self._stdin and _is_pipe():
             threading.Thread(target=self._listen, daemon=True).start()
         return self

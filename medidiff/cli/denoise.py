@@ -84,15 +84,15 @@ def command(
 
     out = reporter(progress, quiet=quiet, verbose=verbose)  # says hello: whoever waits knows at once
     try:
-        from medidiff import batch, report
-        from medidiff.engines.base import EngineSettings
+        with Cancellation(stdin=progress == "jsonl") as cancelled:  # before the seconds that imports take
+            from medidiff import batch, report
+            from medidiff.engines.base import EngineSettings
 
-        machine = EngineSettings(options["threads"], options["precision"], options["device"])
-        pool = batch.Pool(options["engine"], machine)
-        request = _request(scans, out_dir, options)
-        if request.file is None:
-            report.check(out_dir / report.JSON)
-        with Cancellation(stdin=progress == "jsonl") as cancelled:
+            machine = EngineSettings(options["threads"], options["precision"], options["device"])
+            pool = batch.Pool(options["engine"], machine)
+            request = _request(scans, out_dir, options)
+            if request.file is None:
+                report.check(out_dir / report.JSON)
             plan = batch.plan(request, pool, _searching(out.searching, cancelled))
             if plan.entries:
                 _tell_skipped(plan, out, verbose)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,11 @@ from medidiff.cli.options import (
     picture_options,
     talk_options,
 )
-from medidiff.cli.types import TestType
+from medidiff.cli.types import OutputType, TestType
 
 if TYPE_CHECKING:
-    from medidiff.batch.judging import Judged, Measures
+    from medidiff.batch.judging import Measures
+    from medidiff.cli.evaluation_json import Plain
     from medidiff.cli.evaluation_page import EvaluationPage
 
 Tests = tuple[tuple[str | None, Path], ...]
@@ -64,12 +64,12 @@ SEED = 20240
 )  # fmt: skip
 @modality_option
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True), default=None,
+    "--json", "json_file", type=OutputType(dir_okay=False, allow_dash=True), default=None,
     show_default="none", metavar="FILE",
     help="Also write the figures, slice by slice, to FILE; - for stdout.",
 )  # fmt: skip
 @click.option(
-    "--report", "report_dir", type=click.Path(file_okay=False, path_type=Path), default=None,
+    "--report", "report_dir", type=OutputType(file_okay=False), default=None,
     show_default="none", metavar="DIR", help="Write report.html, report.csv and report.json to DIR.",
 )  # fmt: skip
 @click.option(
@@ -106,7 +106,8 @@ def command(
     """
     from medidiff import report
     from medidiff.batch.judging import Measures
-    from medidiff.cli.evaluation_page import EvaluationPage, shown_names
+    from medidiff.cli.evaluation_json import Plain
+    from medidiff.cli.evaluation_page import EvaluationPage, arm_names
     from medidiff.cli.report import make_cohort
     from medidiff.errors import UsageError
 
@@ -117,6 +118,7 @@ def command(
             hint="Add --report DIR, or leave --slices out: figures are those of all slices.",
         )
     if cohort is not None:
+        _check_cohort_alone()
         return make_cohort([cohort], cohort, identify=identify, quiet=quiet)
     if (reference is None and scan is None) or not tests:
         raise UsageError("Please specify --reference or --scan and at least one --test, or --cohort")
@@ -124,6 +126,8 @@ def command(
         raise UsageError(
             "--report needs --reference", hint="medidiff denoise --report makes a report without one."
         )
+    if options["reference_sd"] and options["uncertainty"] is None:
+        raise UsageError("--reference-sd goes with --uncertainty", received="--reference-sd alone")
     to_stdout = str(json_file) == "-"
     if json_file is not None and not to_stdout:
         report.check(json_file)
@@ -134,16 +138,18 @@ def command(
     names = report.Names([*named, *(p for _, p in tests)], report_dir or Path(), identify=identify)
     mask_name = None if mask is None or identify else names.path(mask)
     measures = Measures(scan=scan, mask_name=mask_name, **options)
+    called = arm_names(tests, names)
+    plain = Plain([path for _, path in tests], names, called)
     content: dict[str, Any] = {"tool": "medidiff"}
     if reference is not None:
         page = None
         if report_dir is not None:
-            page = EvaluationPage(report_dir, names, slices, tests, shown_names(tests))
-        content |= _against(reference, tests, measures, page, silent=to_stdout)
+            page = EvaluationPage(report_dir, names, slices, called)
+        content |= _against(reference, tests, measures, plain, page, silent=to_stdout)
         if page is not None:
             page.write(quiet=quiet)
     if scan is not None:
-        content |= _alone(scan, tests, measures, silent=to_stdout)
+        content |= _alone(scan, tests, measures, plain, silent=to_stdout)
     text = json.dumps(content, indent=2) + "\n"
     if to_stdout:
         click.echo(text, nl=False)
@@ -152,8 +158,39 @@ def command(
     return 0
 
 
+def _check_cohort_alone() -> None:
+    """Refuses options that --cohort would leave unused.
+
+    Raises:
+        UsageError: there are some.
+    """
+    from click.core import ParameterSource
+
+    from medidiff.errors import UsageError
+
+    ctx = click.get_current_context()
+    known = {"cohort", "identify", "quiet", "verbose"}
+    given = [
+        param.opts[0]
+        for param in ctx.command.params
+        if param.name not in known
+        and ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            "--cohort puts reports onto one page and measures nothing", received=", ".join(given),
+            hint="Leave --cohort out, or the other options.",
+        )  # fmt: skip
+
+
 def _against(
-    reference: Path, tests: Tests, measures: Measures, page: EvaluationPage | None, *, silent: bool
+    reference: Path,
+    tests: Tests,
+    measures: Measures,
+    plain: Plain,
+    page: EvaluationPage | None,
+    *,
+    silent: bool,
 ) -> dict[str, Any]:
     """Figures against a reference or several: onto the terminal, onto the page, and as plain values."""
     import numpy as np
@@ -181,7 +218,7 @@ def _against(
         if len(pairs) == 1:
             if not silent:
                 print_table(reference, judged.arms, judged.removed)
-            return _single(reference, paths, judged)
+            return plain.single(reference, judged)
         cases.append(judged.without_pixels())
     left_over = {
         name: [item.label for item in items]
@@ -191,35 +228,10 @@ def _against(
     found = cohort(arms_of(cases, names), np.random.default_rng(SEED))
     if not silent:
         print_cohort(reference, found, cases, left_over)
-    return {
-        "reference": str(reference),
-        "protocol": found.protocol_text,
-        "tests": [{"path": str(path), "name": name} for name, path in zip(names, paths, strict=True)],
-        "scans": [case.as_dict() for case in cases],
-        "without_reference": left_over,
-        "cohort": found.as_dict(),
-    }
+    return plain.several(reference, found, cases, left_over)
 
 
-def _single(reference: Path, paths: Sequence[Path], judged: Judged) -> dict[str, Any]:
-    """The figures of one reference as plain values."""
-    arms = judged.arms
-    content: dict[str, Any] = {
-        "reference": str(reference),
-        "protocol": str(arms[0].comparison.protocol),
-        "tests": [
-            {"path": str(path), "name": arm.name, **arm.comparison.as_dict()}
-            for path, arm in zip(paths, arms, strict=True)
-        ],
-    }
-    for test, removed in zip(content["tests"], judged.removed, strict=False):
-        test["removed_noise"] = removed.as_dict()
-    if arms[-1].reliability is not None:
-        content["uncertainty"] = arms[-1].reliability.as_dict()
-    return content
-
-
-def _alone(scan: Path, tests: Tests, measures: Measures, *, silent: bool) -> dict[str, Any]:
+def _alone(scan: Path, tests: Tests, measures: Measures, plain: Plain, *, silent: bool) -> dict[str, Any]:
     """What changed from the scan to each test: onto the terminal, and as plain values."""
     from medidiff.batch.judging import judge_alone
     from medidiff.cli.evaluation_page import shown_names
@@ -229,10 +241,4 @@ def _alone(scan: Path, tests: Tests, measures: Measures, *, silent: bool) -> dic
     found = list(zip(names, judge_alone(scan, paths, measures), strict=True))
     if not silent:
         print_changes(scan, found)
-    return {
-        "scan": str(scan),
-        "changes": [
-            {"path": str(path), "name": name, **changes.as_dict()}
-            for path, (name, changes) in zip(paths, found, strict=True)
-        ],
-    }
+    return plain.alone(scan, found)

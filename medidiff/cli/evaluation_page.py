@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,8 +25,7 @@ class EvaluationPage:
         folder: where it is written.
         names: what files are called in it.
         slices: those that the user asked for, counted from 1.
-        tests: what the user called each test, if anything, and where it lies.
-        shown: what each test is called on the terminal.
+        called: what each test is called in it, by its name on the terminal.
     """
 
     def __init__(
@@ -34,11 +33,9 @@ class EvaluationPage:
         folder: Path,
         names: Names,
         slices: tuple[int, ...],
-        tests: Sequence[tuple[str | None, Path]],
-        shown: Sequence[str],
+        called: Mapping[str, str],
     ) -> None:
-        self.folder, self.names, self.slices = folder, names, slices
-        self.arms = dict(zip(shown, shown if names.identify else arm_names(tests, names), strict=True))
+        self.folder, self.names, self.slices, self.arms = folder, names, slices, called
         self.started, self.clock = datetime.now(timezone.utc), time.monotonic()
         self.series: list[dict[str, Any]] = []
         self.images: Any = {}
@@ -80,20 +77,26 @@ class EvaluationPage:
             click.echo(f"medidiff: report: {made[-1]}", err=True)
 
 
-def arm_names(tests: Sequence[tuple[str | None, Path]], names: Names) -> list[str]:
-    """What the tests are called in a report: as the user did, else as the report calls their paths.
+def arm_names(tests: Sequence[tuple[str | None, Path]], names: Names) -> dict[str, str]:
+    """What the tests are called in files: as the user did, else as a report calls their paths.
 
     Args:
         tests: name, if any, and path.
         names: what paths are called.
+
+    Returns:
+        by the name on the terminal.
     """
     from medidiff.report import hashed
 
+    shown = shown_names(tests)
+    if names.identify:
+        return dict(zip(shown, shown, strict=True))
     found = [name or names.path(path) for name, path in tests]
-    return [
-        called if name or found.count(called) == 1 else f"{called} {hashed(str(path.absolute()))}"
-        for called, (name, path) in zip(found, tests, strict=True)
-    ]
+    return {
+        at: called if name or found.count(called) == 1 else f"{called} {hashed(str(path.absolute()))}"
+        for at, called, (name, path) in zip(shown, found, tests, strict=True)
+    }
 
 
 def shown_names(tests: Sequence[tuple[str | None, Path]]) -> list[str]:

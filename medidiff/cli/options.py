@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from medidiff.cli.types import SigmaType, SlicesType
+from medidiff.cli.types import OutputType, SigmaType, SlicesType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +39,7 @@ PROGRESS = ("auto", "bar", "jsonl", "none")
 MODALITIES = ("auto", "ct", "mr")
 
 INPUT = click.Path(exists=True, path_type=Path)
-FOLDER = click.Path(path_type=Path)
+FOLDER = OutputType()
 
 
 class HelpfulCommand(click.Command):

@@ -21,11 +21,12 @@ from medidiff.cli.options import (
     talk_options,
 )
 from medidiff.cli.phantom_tables import print_tables
-from medidiff.cli.types import KernelType
+from medidiff.cli.types import KernelType, OutputType, TestType
 
 if TYPE_CHECKING:
     from medidiff.phantom import Findings, Study
 
+Tests = tuple[tuple[str | None, Path], ...]
 NOISY = "noisy"
 
 
@@ -46,7 +47,12 @@ def command() -> None:
     "--background", type=click.Choice(["uniform", "anatomical"]), default="uniform",
     help="uniform: water-like, with inserts for TTF too. anatomical: random lumps, other ones each time.",
 )  # fmt: skip
-@click.option("--realisations", type=click.IntRange(1), default=200, help="Independent scans at each dose.")
+@click.option(
+    "--realisations",
+    type=click.IntRange(1),
+    default=200,
+    help="Independent scans at each dose; measuring needs 40.",
+)
 @click.option(
     "--dose", "doses", type=click.FloatRange(0.0, 1.0, min_open=True), multiple=True,
     default=(1.0, 0.25, 0.1), help="Fraction of the full dose; may be given several times.",
@@ -116,23 +122,23 @@ def make_phantom(
 @command.command("measure", cls=HelpfulCommand, short_help="Measure on a phantom, noisy and denoised.")
 @click.argument("phantom", type=INPUT)
 @click.option(
-    "--test", "tests", multiple=True, type=INPUT,
+    "--test", "tests", multiple=True, type=TestType(), metavar="[NAME=]PATH",
     help="Folder or file of denoised scans of the phantom; may be given several times.",
     show_default="the noisy scans alone",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the bootstrap.")
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True), default=None,
+    "--json", "json_file", type=OutputType(dir_okay=False, allow_dash=True), default=None,
     show_default="none", metavar="FILE", help="Also write all figures and curves to FILE; - for stdout.",
 )  # fmt: skip
 @click.option(
-    "--report", "report_dir", type=click.Path(file_okay=False, path_type=Path), default=None,
+    "--report", "report_dir", type=OutputType(file_okay=False), default=None,
     show_default="none", metavar="DIR", help="Write report.html, report.csv and report.json to DIR.",
 )  # fmt: skip
 @talk_options
 def measure_phantom(
     phantom: Path,
-    tests: tuple[Path, ...],
+    tests: Tests,
     seed: int,
     json_file: Path | None,
     report_dir: Path | None,
@@ -145,6 +151,7 @@ def measure_phantom(
     observer, with 95 % intervals; its change is against the noisy scan of the same realisations.
     """
     from medidiff import report
+    from medidiff.cli.evaluation_page import arm_names
     from medidiff.phantom import open_study
 
     if json_file is not None and str(json_file) != "-":
@@ -154,10 +161,12 @@ def measure_phantom(
     started, clock = datetime.now(timezone.utc), time.monotonic()
     study = open_study(phantom)
     rows, missing = _measured(study, tests, seed)
+    names = report.Names([phantom, *(path for _, path in tests)], report_dir or Path())
+    called = {NOISY: NOISY, **arm_names(tests, names)}
     content: dict[str, Any] = {
         "tool": "medidiff",
-        "phantom": {"path": str(study.folder), **study.design.as_dict()},
-        "findings": [{"dose": d, "test": name, **found.as_dict()} for d, name, found in rows],
+        "phantom": {"path": names.path(study.folder), **study.design.as_dict()},
+        "findings": [{"dose": d, "test": called[name], **found.as_dict()} for d, name, found in rows],
     }
     text = json.dumps(content, indent=2) + "\n"
     if json_file is not None and str(json_file) == "-":
@@ -169,7 +178,6 @@ def measure_phantom(
     if json_file is not None and str(json_file) != "-":
         report.put(json_file, text.encode())
     if report_dir is not None:
-        names = report.Names([phantom, *tests], report_dir)
         head = report.head("phantom", started, time.monotonic() - clock, command_line(), names)
         whole = {**head, "phantom": study.design.as_dict(), "findings": content["findings"]}
         made = report.write(report_dir, whole, {}, overwrite=False, page=True)
@@ -178,22 +186,25 @@ def measure_phantom(
     return 0
 
 
-def _measured(
-    study: Study, tests: tuple[Path, ...], seed: int
-) -> tuple[list[tuple[float, str, Findings]], list[str]]:
+def _measured(study: Study, tests: Tests, seed: int) -> tuple[list[tuple[float, str, Findings]], list[str]]:
     """Findings by dose and test, the noisy scan first, and what was not there to measure."""
+    from medidiff.cli.evaluation_page import shown_names
     from medidiff.cli.messages import located
-    from medidiff.errors import MedidiffError, NoImageError
+    from medidiff.errors import MedidiffError, NoImageError, UsageError
     from medidiff.phantom import measure
 
     truth = study.truth()
     rows, missing = [], []
-    names = [p.name or str(p) for p in tests]
-    names = names if len(set(names)) == len(names) else [str(p) for p in tests]
+    names = shown_names(tests)
+    if NOISY in names:
+        raise UsageError(
+            f"The noisy scans of the phantom are called {NOISY}", received=f"--test {NOISY}",
+            hint="Give the test another name, as in --test denoised=PATH.",
+        )  # fmt: skip
     for dose in study.exposure.doses:
         before = measure(study.design, truth, study.noisy(dose), seed=seed)
         rows.append((dose, NOISY, before))
-        for path, name in zip(tests, names, strict=True):
+        for (_, path), name in zip(tests, names, strict=True):
             try:
                 stack = study.of_dose(path, dose)
                 if stack is None:
@@ -202,7 +213,7 @@ def _measured(
                 rows.append((dose, name, measure(study.design, truth, stack, before, seed)))
             except MedidiffError as error:
                 raise located(error, path) from None
-    for path, name in zip(tests, names, strict=True):
+    for (_, path), name in zip(tests, names, strict=True):
         if not any(row[1] == name for row in rows):
             raise NoImageError(
                 "There is no denoised scan of this phantom", where=path,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def print_tables(study: Study, rows: list[tuple[float, str, Findings]]) -> None:
     """The tables, on stdout."""
+    from medidiff.report.wording import count
 
     def table(title: str, heads: list[str], lines: list[list[str]]) -> None:
         print_words(("dose", "test", *heads), lines, title=title, right=True)
@@ -45,7 +46,7 @@ def print_tables(study: Study, rows: list[tuple[float, str, Findings]]) -> None:
     table("HU bias of the inserts", levels, [s + c for s, c in zip(start, cells, strict=True)])
     d = study.design
     click.echo(
-        f"Phantom: {d.background} background, {d.realisations} realisations, {d.depth} slices each, "
+        f"Phantom: {d.background} background, {d.realisations} realisations, {count(d.depth, 'slice')} each, "
         f"{study.exposure.sigma:g} HU at full dose."
     )
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from medidiff.volume import Volume
 
 
+STAGE, TIME_LEFT, BAR, SHORTEST, MANY = len("denoising"), len("0:00:00"), 40, 6, 99999
+"""Characters of the stage, the time left, the longest bar and the shortest; most steps, if nobody knows."""
+
+
 def made(kind: str, path: Path) -> None:
     """What a verb made: a path on stdout, or for programs an event.
 
@@ -53,19 +57,9 @@ class Bar(Lines):
         self._end()
         if entry.decision != "planned":
             return
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[stage]}"), TimeRemainingColumn(),
-            console=Console(stderr=True), transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
         number = f"[{index}/{count}] " if count > 1 else ""
-        title, slices = escape(number + entry.item.label), entry.item.shape[0]
-        self._task = self._bar.add_task(title, total=slices, stage="")
+        self._bar, title = _bar(number + entry.item.label, entry.item.shape[0], STAGE)
+        self._task = self._bar.add_task(title, total=entry.item.shape[0], stage="")
         self._bar.start()
 
     def stage(self, text: str) -> None:
@@ -92,6 +86,36 @@ class Bar(Lines):
             self._bar = None
 
 
+def _bar(label: str, total: int, stage: int = 0) -> tuple[Any, str]:
+    """A bar on stderr, and the label as it fits before it: the time left is what people look for.
+
+    Args:
+        label: what is worked on; shortened where the terminal is narrow.
+        total: steps in all.
+        stage: characters for the stage.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    columns: list[Any] = [TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn()]
+    if stage:
+        columns.insert(2, TextColumn("{task.fields[stage]}"))
+    room = console.width - TIME_LEFT - stage - 2 * len(str(total)) - len("/") - len(columns)
+    length = min(room // 3, BAR)
+    if length >= SHORTEST:
+        columns.insert(1, BarColumn(length))
+        room -= length + 1
+    title = Text(label)
+    title.truncate(max(room, SHORTEST), overflow="ellipsis")
+    bar = Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    )  # fmt: skip
+    return bar, escape(title.plain)
+
+
 def reporter(kind: str, *, quiet: bool, verbose: bool) -> Lines:
     """The reporter for ``--progress``."""
     kinds: dict[str, type[Lines]] = {"bar": Bar, "jsonl": JsonLines, "none": Lines}
@@ -113,16 +137,9 @@ def counter(kind: str, label: str, total: int | None, *, quiet: bool) -> Iterato
     """
     kind = "none" if quiet and kind == "auto" else choose(kind)
     if kind == "bar":
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(
-            *columns, console=Console(stderr=True), transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        ) as bar:  # fmt: skip
-            task = bar.add_task(escape(label), total=total)
+        bar, title = _bar(label, total or MANY)
+        with bar:
+            task = bar.add_task(title, total=total, stage="")
             yield lambda done, all_: bar.update(task, completed=done, total=all_)
     elif kind == "jsonl":
         yield lambda done, _: emit("progress", stage=label, done=done, total=total)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from medidiff.cli.options import HelpfulCommand, command_line, talk_options
+from medidiff.cli.types import OutputType
 
 COHORT_JSON, COHORT_HTML = "cohort.json", "cohort.html"
 
@@ -24,7 +25,7 @@ COHORT_JSON, COHORT_HTML = "cohort.json", "cohort.html"
 )  # fmt: skip
 @click.option("--cohort", is_flag=True, help="One page over all reports under the folders, cohort.html.")
 @click.option(
-    "-o", "--output", "out_dir", type=click.Path(file_okay=False, path_type=Path), default=None,
+    "-o", "--output", "out_dir", type=OutputType(file_okay=False), default=None,
     show_default="the first RUN_DIR", metavar="OUT", help="Where cohort.html goes.",
 )  # fmt: skip
 @click.option(

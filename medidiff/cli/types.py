@@ -9,6 +9,19 @@ from typing import Any
 import click
 
 
+class OutputType(click.Path):
+    """Where outputs go. An empty text is no folder: it is a variable of a script that was never set."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A Path."""
+        if value == "":
+            self.fail("It is empty. Name a place; . is the current folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class SigmaType(click.ParamType):  # type: ignore[type-arg]
     """A noise level: ``auto`` (None), a positive number, or the path of a noise map."""
 
@@ -131,8 +144,10 @@ class TestType(click.ParamType):  # type: ignore[type-arg]
         if Path(value).exists():
             return None, Path(value)
         name, equals, path = value.partition("=")
-        if name and equals and Path(path).exists():
+        if name and equals and path and Path(path).exists():
             return name, Path(path)
+        if equals and not name:
+            self.fail(f"The name before = is missing. Received: {value}.", param, ctx)
         self.fail(f"Path '{path or value}' does not exist.", param, ctx)
 
 

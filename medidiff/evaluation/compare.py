@@ -100,21 +100,26 @@ def compare(
     )
 
 
-def check_same_grid(reference: Volume, test: Volume) -> None:
+def check_same_grid(reference: Volume, test: Volume, what: str = "test") -> None:
     """Checks that both volumes have the same shape and the same voxel positions.
+
+    Args:
+        reference: one volume.
+        test: the other.
+        what: what the other is, for messages.
 
     Raises:
         GeometryError: they do not, and where they part.
     """
     if reference.array.shape != test.array.shape:
         raise GeometryError(
-            "Reference and test have different shapes (slices, rows, columns)",
+            f"Reference and {what} have different shapes (slices, rows, columns)",
             received=f"{reference.array.shape} and {test.array.shape}",
         )
     apart = _apart(reference.array.shape, reference.affine, test.affine)
     if not apart <= POSITION_TOLERANCE * min(reference.spacing):
         raise GeometryError(
-            "Reference and test do not lie at the same place",
+            f"Reference and {what} do not lie at the same place",
             received=f"corners up to {apart:.3g} mm apart",
             hint="Resample one onto the other's grid, or check that both come from the same series.",
         )

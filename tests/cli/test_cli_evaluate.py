@@ -159,7 +159,10 @@ def test_misuse_is_one_sentence(run: Callable, tmp_path: Path, pair: tuple[Path,
         (("--scan", noisy), 2, "at least one --test"),
         (("--scan", noisy, "--test", most, "--report", tmp_path / "r"), 2, "--report needs --reference"),
         (("--scan", noisy, "--test", elsewhere), 5, str(elsewhere)),
-        (("--scan", noisy, "--test", most, "--mask", elsewhere), 5, str(elsewhere)),
+        (("--scan", noisy, "--test", most, "--mask", elsewhere), 5, f"{elsewhere}: Reference and mask have"),
+        (("--scan", noisy, "--test", f"={most}"), 2, "name before = is missing"),
+        (("--scan", noisy, "--test", most, "--reference-sd", 3), 2, "goes with --uncertainty"),
+        (("--cohort", tmp_path, "--test", most, "--body"), 2, "Received: --test, --body"),
     ):
         ran = run("evaluate", *args)
         assert ran.code == code, (args, ran.err)

@@ -183,3 +183,38 @@ def test_a_report_names_no_folder(run: Callable, tmp_path: Path, monkeypatch: py
     report = json.loads((tmp_path / "shown" / "report.json").read_text())
     assert [a["name"] for a in report["series"][0]["arms"]] == ["noisy", "MustermannHalf"]
     assert "--test noisy=MustermannNoisy" in report["command"]
+
+
+def test_figures_in_json_name_no_folder_either(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reference or several, with a scan beside it, in files and on stdout."""
+    clean, noisy, half = halved(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for path, name in ((clean, "MustermannTruth"), (noisy, "MustermannNoisy"), (half, "MustermannHalf")):
+        path.rename(name)
+    one = ("--reference", "MustermannTruth", "--scan", tmp_path / "MustermannNoisy")
+    patients(tmp_path / "MustermannAll", 0)
+    patients(tmp_path / "MustermannOnes", 8)
+    several = (
+        "--reference",
+        "MustermannAll",
+        "--test",
+        tmp_path / "MustermannOnes",
+        "--test",
+        "MustermannAll",
+    )
+    for args in (
+        (*one, "--test", "noisy=MustermannNoisy", "--test", "MustermannHalf"), several,
+    ):  # fmt: skip
+        ran = run("evaluate", *args, "--json", "f.json")
+        assert ran.code == 0, ran.err
+        text = (tmp_path / "f.json").read_text()
+        assert "Mustermann" not in text
+        assert json.loads(run("evaluate", *args, "--json", "-").out) == json.loads(text)
+        shown = json.loads(run("evaluate", *args, "--json", "-", "--identify").out)
+        assert shown["tests"][1]["path"] == args[-1]
+        assert shown["tests"][1]["name"] == args[-1]
+    arms = [arm["name"] for arm in json.loads(text)["cohort"]["arms"]]
+    assert len(set(arms)) == 2
+    assert [t["name"] for t in json.loads(text)["tests"]] == arms

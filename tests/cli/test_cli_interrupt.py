@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from cli_scans import ct_series, tree
 
+from medidiff.cli.cancel import Cancellation
+
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
@@ -59,7 +61,7 @@ def until_denoising(process: subprocess.Popen) -> None:
     raise AssertionError("the run ended before it denoised a slice")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, "cancel", "close"], ids=str)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, "cancel", "close"], ids=str)
 def test_a_stopped_run_leaves_nothing(
     tmp_path: Path, environment: dict[str, str], model_home: Path, how: signal.Signals | str
 ) -> None:
@@ -87,6 +89,38 @@ def test_a_stopped_run_leaves_nothing(
     assert [e["code"] for e in events(out) if e["event"] == "error"] == ["cancelled"]
     assert "result" not in [e["event"] for e in events(out)]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_a_run_that_is_stopped_while_it_still_loads(
+    tmp_path: Path, environment: dict[str, str], model_home: Path, how: signal.Signals
+) -> None:
+    process = start(long_run(tmp_path, model_home), environment, stdin=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        assert "hello" in process.stdout.readline()
+        time.sleep(0.05)
+        process.send_signal(how)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 6
+    assert "Traceback" not in err
+    assert [e["event"] for e in events(out)] == ["error", "done"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_nohup_has_a_run_ignore_stays_ignored() -> None:
+    old = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with Cancellation() as cancelled:
+            for number in old:
+                os.kill(os.getpid(), number)
+            assert not cancelled()
+        assert all(signal.getsignal(number) is signal.SIG_IGN for number in old)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def test_events_for_programs(tmp_path: Path, environment: dict[str, str], model_home: Path) -> None:

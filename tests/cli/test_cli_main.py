@@ -113,6 +113,9 @@ def test_python_m_medidiff_is_the_same() -> None:
         (["denoise", "/nonexistent/scan", "-o", "x"], "does not exist"),
         (["--nonsense"], "--nonsense"),
         (["simulate", "xray"], "xray"),
+        (["denoise", ".", "-o", ""], "is empty"),  # -o "$UNSET" of a script
+        (["simulate", "ct", ".", "--dose", "0.5", "-o", ""], "is empty"),
+        (["evaluate", "--reference", ".", "--test", ".", "--report", ""], "is empty"),
     ],
 )
 def test_a_usage_error_is_one_sentence(run: Callable, args: list[str], part: str) -> None:

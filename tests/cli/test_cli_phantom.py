@@ -45,7 +45,7 @@ def test_make_and_measure(run: Callable, phantom: Path, tmp_path: Path) -> None:
     blurred(phantom, tmp_path / "blur", "dose100")
     blurred(phantom, tmp_path / "blur", "dose25")
     file = tmp_path / "found.json"
-    ran = run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", file)
+    ran = run("phantom", "measure", phantom, "--test", f"blur={tmp_path / 'blur'}", "--json", file)
     assert ran.code == 0, ran.err
     for word in ("Detectability", "3 mm 14 HU", "TTF50 100 HU", "mean frequency", "HU bias", "uniform"):
         assert word in ran.out
@@ -63,12 +63,9 @@ def test_make_and_measure(run: Callable, phantom: Path, tmp_path: Path) -> None:
     low, high = noisy["cho"][0]["auc_ci"]
     assert f"{noisy['cho'][0]['auc']:.3f} ({low:.3f}-{high:.3f})" in ran.out
     # Again, over its own file; and on stdout the same.
-    ran = run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", file)
-    assert ran.code == 0
-    assert (
-        json.loads(run("phantom", "measure", phantom, "--test", tmp_path / "blur", "--json", "-").out)
-        == found
-    )
+    again = ("phantom", "measure", phantom, "--test", f"blur={tmp_path / 'blur'}", "--json")
+    assert run(*again, file).code == 0
+    assert json.loads(run(*again, "-").out) == found
 
 
 def test_the_report_shows_the_figures(run: Callable, phantom: Path, tmp_path: Path) -> None:
@@ -112,6 +109,24 @@ def test_an_image_of_something_else_is_refused(run: Callable, phantom: Path, tmp
     assert ran.code == 5
     assert "40 slices of 224 x 224" in ran.sentence
     assert str(wrong) in ran.sentence
+
+
+def test_a_report_names_the_tests_as_the_user_did_and_no_folder(
+    run: Callable, phantom: Path, tmp_path: Path
+) -> None:
+    blurred(phantom, tmp_path / "DOE_JOHN", "dose100")
+    args = ("phantom", "measure", phantom, "--report", tmp_path / "r", "--json", tmp_path / "f.json")
+    for test in (f"blur={tmp_path / 'DOE_JOHN'}", str(tmp_path / "DOE_JOHN")):
+        ran = run(*args, "--test", test)
+        assert ran.code == 0, ran.err
+        assert ("blur" if "=" in test else "DOE_JOHN") in ran.out
+        files = [*(tmp_path / "r").iterdir(), tmp_path / "f.json"]
+        assert not [p.name for p in files if "DOE_JOHN" in p.read_text() or str(tmp_path) in p.read_text()]
+        found = json.loads((tmp_path / "f.json").read_text())["findings"]
+        assert ("blur" in {f["test"] for f in found}) == ("=" in test)
+    ran = run("phantom", "measure", phantom, "--test", f"noisy={tmp_path / 'DOE_JOHN'}")
+    assert ran.code == 2
+    assert "another name" in ran.sentence
 
 
 def test_make_refuses_and_measure_needs_enough(
