@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,8 +27,8 @@ def pad_to_stride(planes: FloatArray, stride: int) -> FloatArray:
     if extra == (0, 0):
         return planes
     widths = [(0, 0)] * (planes.ndim - 2) + [(0, extra[0]), (0, extra[1])]
-    mode = "reflect" if h > extra[0] and w > extra[1] else "edge"
-    return np.pad(planes, widths, mode=mode)  # type: ignore[call-overload, no-any-return]
+    mode: Literal["reflect", "edge"] = "reflect" if h > extra[0] and w > extra[1] else "edge"
+    return np.pad(planes, widths, mode=mode)
 
 
 def tiles(h: int, w: int, size: int, halo: int, stride: int) -> Iterator[Tile]:
