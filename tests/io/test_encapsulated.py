@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from pathlib import Path
@@ -13,11 +14,16 @@ import SimpleITK as sitk
 from dicom_enhanced import make_enhanced
 from dicom_series import make_series
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    HTJ2K as HTJ2K_,
+)
 from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -181,3 +187,43 @@ def test_what_a_lossy_source_says_is_kept(tmp_path: Path, derivation: Derivation
     derived = pydicom.dcmread(new.files[0])
     assert derived.LossyImageCompressionMethod == "ISO_10918_1"
     assert derived.LossyImageCompressionRatio == 12.5
+
+
+HTJ2K = {
+    True: (
+        "/0//UQApQAAAAAAgAAAAGAAAAAAAAAAAAAAAIAAAABgAAAAAAAAAAAABjwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCI"
+        "kJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAL4AAf+TwAAmTv4CB3QAwAATQAATAJD4Awd0"
+        "AAz8Awd0AMAAE8AAEwBIIPECgnQA5fIAIjQAwAAVUAAFWCJEiPiggjICdgA000wzzcBCAb62AMAAFbAABaQMDAwMDAzninpxgncA"
+        "lCkpKSkpKSn6DGB79jGB7LoAwAAtSAAF0QC2bdu2bdu2bdv5/gp6enp6cIJ7ALIymUwmk8lkMplMJpPJ/v9xgIQHv2IQHv2IQHv2"
+        "IQHsswH/2Q=="
+    ),
+    False: (
+        "/0//UQApQAAAAAAgAAAAGAAAAAAAAAAAAAAAIAAAABgAAAAAAAAAAAABjwEB/1AACAACAAAAI/9SAAwAAgABAAUEBEAA/1wAIyJ/"
+        "dH9Ff0V/F3dcd1x3PW+qb6pvwlg1WDVYeFAaUBpfv/9kABcAAU9wZW5KUEggVmVyIDAuMjYuMy7/kAAKAAAAAABkAAH/k8AAlMAB"
+        "B3QAwACWAASg1gEHdAAQAYd0AMABPAASACFo/QACtAC7EjMAwAKiABVAJEzBc/JTFQCqUkT+OT3MrbYAwAmgBUjA54FL5QAC/voH"
+        "79/stwAA/9k="
+    ),
+}
+"""60 x + 90 y - 1000 on 32 x 24 pixels, by OpenJPH: reversible, and with an error of 90 (its own decoder)."""
+
+
+@pytest.mark.parametrize(
+    ("syntax", "reversible"),
+    [(HTJ2KLossless, True), (HTJ2KLosslessRPCL, True), (HTJ2K_, True), (HTJ2K_, False)],
+)
+def test_high_throughput_jpeg_2000_of_another_encoder(
+    tmp_path: Path, derivation: Derivation, syntax: str, reversible: bool
+) -> None:
+    def change(ds: Dataset, k: int) -> None:
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = encapsulate([base64.b64decode(HTJ2K[reversible])])
+        ds["PixelData"].is_undefined_length = True
+
+    y, x = np.mgrid[:24, :32]
+    make_series(tmp_path / "in", slices=1, shape=(24, 32), change=change)
+    volume = read(discover([tmp_path / "in"]).items[0])
+    assert np.abs(volume.array[0] - (60 * x + 90 * y - 1000)).max() == (0 if reversible else 90)
+    (file,) = write(volume, tmp_path / "out", derivation=derivation).files
+    assert pydicom.dcmread(file).get("LossyImageCompressionMethod") == (
+        None if reversible else "ISO_15444_15"
+    )

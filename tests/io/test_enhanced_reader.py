@@ -352,7 +352,8 @@ def test_left_out_frames_are_named(tmp_path: Path) -> None:
     (note,) = (n for n in item.notes if "left out" in n)
     assert note == (
         "x.dcm: frames 1-2 left out: a localizer (scout), not a slice; "
-        "frame 5 left out: no position or orientation in the patient (Image Position (0020,0032)); "
+        "frame 5 left out: no position or orientation in the patient "
+        "(Image Position (0020,0032) is missing or empty); "
         "frame 7 left out: no position or orientation in the patient "
         "(Image Orientation (0020,0037) is not a pair of unit vectors)"
     )

@@ -8,6 +8,7 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from dicom_enhanced import make_enhanced
 from dicom_series import make_series, uid
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,7 +180,7 @@ def test_single_slice(tmp_path: Path) -> None:
     (stack,) = stacks(headers(tmp_path))
     assert stack.regular
     assert stack.adjacent.shape == (0,)
-    np.testing.assert_allclose(stack.affine[:3, 2], [0, 0, 1])
+    np.testing.assert_allclose(stack.affine[:3, 2], [0, 0, 3])
 
 
 @pytest.mark.parametrize(("step", "digits"), [(0.625, 1), (0.625, 2), (1 / 3, 2), (1 / 3, 1), (1.25, 1)])
@@ -220,3 +221,24 @@ def test_rounded_cosines_are_unit_vectors(tmp_path: Path, angle: float, digits: 
     np.testing.assert_allclose(lengths, [0.8, 0.7, 3.0], rtol=1e-9)
     assert stack.spacing[0] == pytest.approx(3.0, rel=1e-9)
     assert stack.tilt == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("thickness", "spacing"), [("2.5", 2.5), ("", 1.0), (None, 1.0), ("0", 1.0)])
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_one_slice_is_as_thick_as_it_says(
+    tmp_path: Path, thickness: str | None, spacing: float, enhanced: bool
+) -> None:
+    """There is no step to measure, and the extent of its voxels is its thickness (C.7.6.2.1.1)."""
+
+    def change(ds: Dataset, k: int = 0) -> None:
+        ds.pop("SliceThickness", None)
+        if thickness is not None:
+            ds.SliceThickness = thickness
+
+    if enhanced:
+        make_enhanced(tmp_path / "a", slices=1, change_frame=lambda g, k: change(g.PixelMeasuresSequence[0]))
+    else:
+        make_series(tmp_path, slices=1, change=change)
+    (item,) = discover([tmp_path]).items
+    assert item.spacing[0] == spacing
+    np.testing.assert_allclose(item.headers.stack.affine[:3, 2], [0, 0, spacing])

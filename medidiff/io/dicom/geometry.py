@@ -29,7 +29,8 @@ class Stack:
 
     Attributes:
         slices: sorted headers.
-        affine: ``[4, 4]``, voxel ``(x, y, z, 1)`` to LPS mm; with gaps, its z column is the usual step.
+        affine: ``[4, 4]``, voxel ``(x, y, z, 1)`` to LPS mm; with gaps, its z column is the usual step; of
+            one position, the Slice Thickness, or 1 mm.
         adjacent: bool ``[z - 1]``, True where slices k and k + 1 are one usual step apart.
         regular: True where all steps agree within 1 %, or all slices lie on an even grid but for the
             rounding of their positions: one grid, maybe tilted.
@@ -121,7 +122,7 @@ def build(slices: Sequence[SliceHeader]) -> Stack:
     even = None if adjacent.all() or repeated.any() else _even_step(positions, first.normal)
     if even is not None:
         usual, adjacent = even, np.ones(len(steps), bool)
-    step = first.normal if usual is None else usual
+    step = first.normal * (first.thickness or 1.0) if usual is None else usual
     affine = np.eye(4)
     affine[:3, 0] = np.array(first.orientation[:3]) * first.spacing[1]
     affine[:3, 1] = np.array(first.orientation[3:]) * first.spacing[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,11 @@ TAGS = [
     "SeriesDescription", "PatientName", "PatientID", "InstanceNumber", "AcquisitionNumber",
     "AcquisitionTime", "ContentTime", "TriggerTime", "EchoTime", "InversionTime", "DiffusionBValue",
     "TemporalPositionIdentifier", "FlipAngle", "ImagePositionPatient", "ImageOrientationPatient",
-    "PixelSpacing", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
-    "ModalityLUTSequence", "DiffusionGradientOrientation", "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "RescaleType", "LossyImageCompression", (0x0043, 0x0010), (0x0043, 0x102F),
+    "PixelSpacing", "SliceThickness", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "DiffusionGradientOrientation",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression",
+    (0x0043, 0x0010), (0x0043, 0x102F),
 ]  # fmt: skip
 
 
@@ -127,11 +129,11 @@ def _not_a_slice(dataset: Dataset, syntax: str) -> tuple[Reason, str] | None:
 
 def _component(dataset: Dataset) -> list[str]:
     """Phase, real or imaginary, as GE tells it in an element of its own (0043,102F)."""
-    creator = dataset.get((0x0043, 0x0010))
-    if creator is None or str(creator.value).strip() != "GEMS_PARM_01" or (0x0043, 0x102F) not in dataset:
-        return []
-    number = dataset[0x0043, 0x102F].value
-    number = int.from_bytes(number[:2], "little") if isinstance(number, bytes) else integer(number)
+    number = None
+    with suppress(Exception):  # absent, or not to be parsed, which does not matter: it is not copied
+        if str(dataset[0x0043, 0x0010].value).strip() == "GEMS_PARM_01":
+            value = dataset[0x0043, 0x102F].value
+            number = int.from_bytes(value[:2], "little") if isinstance(value, bytes) else integer(value)
     return [name] if (name := {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}.get(number or 0)) else []
 
 

@@ -99,7 +99,8 @@ def rescale_refusal(transformation: Dataset, modality: str) -> tuple[Reason, str
     try:
         a, b = float(slope), float(intercept)
     except (TypeError, ValueError):
-        return Reason.RESCALE, "unreadable Rescale Slope or Intercept (0028,1052-1053)"
+        told = ("missing" if v in (None, "") else str(v)[:40] for v in (slope, intercept))
+        return Reason.RESCALE, "Rescale Slope {} (0028,1053), Intercept {} (0028,1052)".format(*told)
     if not (np.isfinite(a) and np.isfinite(b)) or a == 0:
         return Reason.RESCALE, f"Rescale Slope {a:g}, Intercept {b:g}"
     return None

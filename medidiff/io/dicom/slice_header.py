@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ class SliceHeader:
         left_out: frames of the same file that are not used, and why; "" where all are.
         patient: Patient ID, or name where there is none: it keeps series apart, and is never shown.
         remarks: what a user should know of the values; no free text of the file.
+        thickness: Slice Thickness in mm, None where it is absent or no length.
         instance: Instance Number of an image of one slice, the frame number of others; None where unreadable.
     """
 
@@ -83,6 +84,7 @@ class SliceHeader:
     patient: str = field(default="", repr=False)
     remarks: tuple[str, ...] = ()
     instance: int | None = None
+    thickness: float | None = None
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -101,7 +103,7 @@ class Place:
     """The data sets that hold the geometry of a slice: an image itself, or functional groups of a frame.
 
     Attributes:
-        measures: holds Pixel Spacing.
+        measures: holds Pixel Spacing and Slice Thickness.
         position: holds Image Position (Patient).
         orientation: holds Image Orientation (Patient).
     """
@@ -116,20 +118,34 @@ class Place:
         row, column = found / np.linalg.norm(found, axis=1, keepdims=True)
         return (*map(float, row), *map(float, column))  # type: ignore[return-value]
 
+    def thickness(self) -> float | None:
+        """Slice Thickness in mm, None where it is absent or no length."""
+        found = None
+        with suppress(Exception):  # pydicom raises almost anything; what is only copied must not stop reading
+            found = numbers(self.measures, "SliceThickness", 1)
+        return found[0] if found and found[0] > 0 else None
+
     def problem(self) -> tuple[Reason, str] | None:
         """Why a slice has no place in the patient (C.7.6.2), None if it has one."""
         spacing = numbers(self.measures, "PixelSpacing", 2)
         if spacing is None or min(spacing) <= 0:
-            return Reason.NO_SPACING, "Pixel Spacing (0028,0030)"
+            return Reason.NO_SPACING, f"Pixel Spacing (0028,0030) {_received(self.measures, 'PixelSpacing')}"
         if numbers(self.position, "ImagePositionPatient", 3) is None:
-            return Reason.NO_POSITION, "Image Position (0020,0032)"
+            received = _received(self.position, "ImagePositionPatient")
+            return Reason.NO_POSITION, f"Image Position (0020,0032) {received}"
         cosines = numbers(self.orientation, "ImageOrientationPatient", 6)
         if cosines is None:
-            return Reason.NO_POSITION, "Image Orientation (0020,0037)"
+            received = _received(self.orientation, "ImageOrientationPatient")
+            return Reason.NO_POSITION, f"Image Orientation (0020,0037) {received}"
         row, column = np.array(cosines[:3]), np.array(cosines[3:])
         if max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)) > 1e-2:
             return Reason.NO_POSITION, "Image Orientation (0020,0037) is not a pair of unit vectors"
         return None
+
+
+def _received(dataset: Dataset, keyword: str) -> str:
+    """The value of an element of numbers for a message."""
+    return printable("\\".join(values(dataset, keyword)), 80) or "is missing or empty"
 
 
 @contextmanager
@@ -161,7 +177,7 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | N
     """The values of a DS element as floats, None where absent, empty, unreadable or not finite."""
     values = dataset.get(keyword)
     try:
-        found = tuple(float(v) for v in values)
+        found = tuple(float(v) for v in ([values] if count == 1 else values))
     except (TypeError, ValueError):
         return None
     return found if len(found) == count and np.isfinite(found).all() else None
@@ -229,5 +245,6 @@ def record(
         volume=tuple(volume),
         patient=text(dataset, "PatientID") or text(dataset, "PatientName"),
         remarks=remarks(dataset, scale, modality, kind),
+        thickness=place.thickness(),
         instance=frame_number or integer(dataset.get("InstanceNumber")),
     )
