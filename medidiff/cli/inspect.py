@@ -43,7 +43,8 @@ def command(
     """Show what lies under a path: series, geometry, modality, and what is skipped and why.
 
     PATH is a file, a zip or a folder, searched to any depth; headers alone are read. With --noise the table
-    shows the level that `medidiff denoise` would estimate.
+    shows the noise level that `medidiff denoise` starts from. Where two series have one name, or with -v, it
+    also shows where each of them lies.
 
     \b
     medidiff inspect scans/
@@ -67,7 +68,7 @@ def command(
         click.echo(json.dumps(content, indent=2))
         return code
     if found:
-        _print_table(found)
+        _print_table(found, verbose)
     _print_skipped(discovery, quiet, verbose)
     if code:
         kind = NoImageError if code == NoImageError.exit_code else RefusedError
@@ -148,24 +149,29 @@ def _code(discovery: Discovery) -> int:
     return nothing_found((), discovery.skipped).exit_code
 
 
-def _print_table(found: list[dict[str, Any]]) -> None:
-    shown = any("noise" in s for s in found)
+def _print_table(found: list[dict[str, Any]], verbose: bool) -> None:
+    from medidiff.errors import readable
+
+    names = [f"{s['modality']} {s['description'] or Path(s['path']).name}" for s in found]
+    noisy = any("noise" in s for s in found)
+    placed = verbose or len({(name, *s["stack"]) for name, s in zip(names, found, strict=True)}) < len(found)
+    optional = ("noise SD",) * noisy + ("path",) * placed
     rows = []
-    for s in found:
+    for name, s in zip(names, found, strict=True):
         z, y, x = s["shape_zyx"]
         dz, dy, dx = s["spacing_zyx_mm"]
         noise = s.get("noise")
         level = "" if noise is None else "unknown"
         if noise and noise["sigma"] is not None:
             level = f"{noise['sigma']:.3g} {noise['unit']}"
-        name = f"{s['modality']} {s['description'] or Path(s['path']).name}"
         remarks = [f"stack {s['stack'][0]} of {s['stack'][1]}"] if s["stack"][1] > 1 else []
         remarks += s["notes"]
         remarks += ["made by medidiff"] if s["made_by_medidiff"] else []
         remarks += [noise["problem"]] if noise and "problem" in noise else []
         grid = (f"{x} {y} {z}", f"{dx:.3g} {dy:.3g} {dz:.3g}")
-        rows.append((name, *grid, *((level,) if shown else ()), "; ".join(remarks)))
-    print_words(("series", "size x,y,z", "mm x,y,z", *(("noise SD",) if shown else ()), "remarks"), rows)
+        more = (level,) * noisy + (readable(s["path"]),) * placed
+        rows.append((readable(name), *grid, *more, "; ".join(remarks)))
+    print_words(("series", "size x,y,z", "mm x,y,z", *optional, "remarks"), rows)
 
 
 def _print_skipped(discovery: Discovery, quiet: bool, verbose: bool) -> None:

@@ -50,6 +50,18 @@ def test_inspect_shows_series_and_skips(run: Callable, tmp_path: Path) -> None:
     assert "Doe" not in ran.out
 
 
+def test_inspect_tells_series_of_one_name_apart(run: Callable, tmp_path: Path) -> None:
+    ct_series(tmp_path / "a", slices=2)
+    first = run("inspect", tmp_path, "-v").out
+    assert " path " in first
+    assert f" {tmp_path / 'a'} " in first
+    assert " path " not in run("inspect", tmp_path).out
+    ct_series(tmp_path / "b", slices=2, series="other")
+    both = run("inspect", tmp_path).out
+    assert f" {tmp_path / 'a'} " in both
+    assert f" {tmp_path / 'b'} " in both
+
+
 def test_inspect_without_noise_reads_no_pixels(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
