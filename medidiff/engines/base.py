@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,10 +134,22 @@ def check_inputs(
     return np.ascontiguousarray(planes, np.float32), np.ascontiguousarray(condition, np.float32)
 
 
+def library(name: str, extra: str | None) -> Any:
+    """The library of an engine, called like it.
+
+    Raises:
+        EngineError: it is absent or does not load, for whatever reason.
+    """
+    try:
+        return import_module(name)
+    except Exception as error:  # a broken build raises anything: OSError, AttributeError, SystemError
+        raise missing(name, extra, error) from error
+
+
 def missing(name: str, extra: str | None, error: Exception) -> EngineError:
     """One sentence about an engine whose library is absent or broken."""
     package = f"medidiff[{extra}]" if extra else "medidiff"
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and error.name == name:
         return EngineError(f"The engine {name} is not installed", hint=f"Run: pip install '{package}'")
     return EngineError(
         f"The engine {name} is installed but does not load",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing, no_gpu
+from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, library, no_gpu
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import FloatArray
@@ -31,10 +31,7 @@ class ONNXRuntimeEngine:
 
     def __init__(self, bundle: Bundle, settings: EngineSettings | None = None) -> None:
         settings = settings or EngineSettings()
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise missing(NAME, "onnx", error) from error
+        onnxruntime = library(NAME, "onnx")
         self._config = bundle.config
         self.precision = choose_precision(NAME, bundle, settings, ("float32",))
         options = onnxruntime.SessionOptions()
@@ -68,10 +65,7 @@ def probe() -> EngineInfo:
     Raises:
         EngineError: ONNX Runtime is absent or broken.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing(NAME, "onnx", error) from error
+    onnxruntime = library(NAME, "onnx")
     gpus = tuple(map(_device, _gpu_providers(onnxruntime)))
     return EngineInfo(NAME, str(onnxruntime.__version__), ("CPU", *gpus), ("float32",), gpu=bool(gpus))
 

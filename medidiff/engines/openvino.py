@@ -12,6 +12,7 @@ from medidiff.engines.base import (
     EngineSettings,
     check_inputs,
     choose_precision,
+    library,
     missing,
     no_gpu,
 )
@@ -124,11 +125,10 @@ def _gpu(core: Any) -> str:
 
 def _core() -> Any:
     """The OpenVINO runtime."""
+    openvino = library(NAME, None)
     try:
-        import openvino
-
         return openvino.Core()
-    except (ImportError, RuntimeError) as error:
+    except Exception as error:
         raise missing(NAME, None, error) from error
 
 

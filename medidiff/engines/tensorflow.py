@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing, no_gpu
+from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, library, no_gpu
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import FloatArray
@@ -85,11 +85,7 @@ def probe() -> EngineInfo:
 def _tensorflow() -> Any:
     """The TensorFlow package, without its start-up chatter."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import tensorflow
-    except ImportError as error:
-        raise missing(NAME, "train", error) from error
-    return tensorflow
+    return library(NAME, "train")
 
 
 def _devices(tf: Any) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, missing, no_gpu
+from medidiff.engines.base import EngineInfo, EngineSettings, check_inputs, choose_precision, library, no_gpu
 from medidiff.errors import EngineError
 from medidiff.models.bundle import Bundle
 from medidiff.volume import FloatArray
@@ -36,10 +36,7 @@ class TractEngine:
     device = "CPU, one thread"
 
     def __init__(self, bundle: Bundle, settings: EngineSettings | None = None) -> None:
-        try:
-            import tract
-        except (ImportError, OSError) as error:
-            raise missing(NAME, "tract", error) from error
+        tract = library(NAME, "tract")
         settings = settings or EngineSettings()
         if settings.device == "gpu":
             raise no_gpu(NAME, "it is used on the CPU alone")
@@ -80,8 +77,5 @@ def probe() -> EngineInfo:
     Raises:
         EngineError: Tract is absent or broken.
     """
-    try:
-        import tract
-    except (ImportError, OSError) as error:
-        raise missing(NAME, "tract", error) from error
+    tract = library(NAME, "tract")
     return EngineInfo(NAME, str(tract.version()), ("CPU, one thread",), ("float32",))

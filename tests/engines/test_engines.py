@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,6 +133,34 @@ def test_missing_engine_is_one_sentence(name: str, bundle: Bundle, monkeypatch: 
     assert str(caught.value).startswith(f"The engine {name} is not installed. Run: pip install 'medidiff")
     assert caught.value.exit_code == 7
     assert "\n" not in str(caught.value)
+
+
+BROKEN = ["ImportError('libx.so')", "OSError('libx.so')", "AttributeError('x')", "SystemError('x')"]
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+@pytest.mark.parametrize("error", [*BROKEN, "ModuleNotFoundError('No module', name='absl')"])
+def test_a_broken_library_is_one_sentence(
+    name: str, error: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its import raises; and the doctor goes on to the other engines."""
+    (tmp_path / f"{name}.py").write_text(f"raise {error}")
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(EngineError, match=f"engine {name} is installed but does not load. Received: .*pip"):
+        create(name, bundle)
+    (info,) = available([name])
+    assert "does not load" in str(info.missing)
+
+
+def test_auto_passes_a_broken_library_by(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    (tmp_path / "openvino.py").write_text("raise OSError('libx.so: cannot open shared object file')")
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert create("auto", bundle, ONE).name == "onnxruntime"
 
 
 def test_tensorflow_names_its_extra(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
