@@ -6,6 +6,8 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,26 @@ def new_scene() -> Any:
     slicer = slicer_core()
     slicer.mrmlScene = slicer.vtkMRMLScene()
     return slicer.mrmlScene
+
+
+@contextmanager
+def tidy_scene(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A scene, and temporary files in a path with a space and an accent, of which none may be left."""
+    temporary = folder / "tmp é"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    scene = new_scene()
+    slicer_core().vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)  # the application always has one
+    yield scene
+    assert left_behind() == []
+
+
+def result(scene: Any, job: Any) -> Any:
+    """The output of a job that must have succeeded."""
+    from MediDiffDenoiseLib.job import DONE
+
+    assert job.state == DONE, (job.error, job.log)
+    return scene.GetNodeByID(job.outputNodeID)
 
 
 def logic(**machine: Any) -> Any:

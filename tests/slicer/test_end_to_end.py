@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,28 +13,18 @@ import numpy as np
 import pydicom
 import pytest
 import scenes
+from scenes import result
 
 slicer = scenes.slicer_core()
-from MediDiffDenoiseLib.job import CANCELLED, DONE  # noqa: E402
+from MediDiffDenoiseLib.job import CANCELLED  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A scene, and temporary files in a path with a space and an accent, of which none may be left."""
-    folder = tmp_path / "tmp é"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    scene = scenes.new_scene()
-    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)  # the application always has one
-    yield scene
-    assert scenes.left_behind() == []
-
-
-def result(scene: Any, job: Any) -> Any:
-    assert job.state == DONE, (job.error, job.log)
-    return scene.GetNodeByID(job.outputNodeID)
+    with scenes.tidy_scene(tmp_path, monkeypatch) as scene:
+        yield scene
 
 
 def tissue_noise(values: np.ndarray) -> float:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scenes
+from scenes import result
 
 slicer = scenes.slicer_core()
 import vtk  # noqa: E402
@@ -60,7 +60,9 @@ target = option["-o"]
 sitk.WriteImage(image, target)
 outputs = {{"denoised": target}}
 if "--save-uncertainty" in words:
-    sd = sitk.GetImageFromArray(np.full(a.shape, 3.0, np.float32)); sd.CopyInformation(source)
+    spread = np.full(a.shape, 3.0, np.float32)
+    spread[0, 0] = np.nan if wish == "nan" else 3.0
+    sd = sitk.GetImageFromArray(spread); sd.CopyInformation(source)
     outputs["uncertainty"] = target.replace(".nrrd", "_uncertainty.nrrd")
     sitk.WriteImage(sd, outputs["uncertainty"])
 if wish == "lost":
@@ -76,14 +78,8 @@ emit("done", exit_code=0)
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A scene, and temporary files in a path with a space and an accent, of which none may be left."""
-    folder = tmp_path / "tmp é"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    scene = scenes.new_scene()
-    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)  # the application always has one
-    yield scene
-    assert scenes.left_behind() == []  # whatever happened
+    with scenes.tidy_scene(tmp_path, monkeypatch) as scene:
+        yield scene
 
 
 @pytest.fixture
@@ -103,11 +99,6 @@ def logic(tmp_path: Path) -> DenoiseLogic:
 @pytest.fixture
 def wish(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda word: monkeypatch.setenv("WISH", word)
-
-
-def result(scene: Any, job: Any) -> Any:
-    assert job.state == DONE, (job.error, job.log)
-    return scene.GetNodeByID(job.outputNodeID)
 
 
 KINDS = [np.int16, np.uint16, np.float32, np.float64, np.uint8, np.int32]
@@ -342,6 +333,13 @@ def running(logic: DenoiseLogic, *nodes: Any, **more: Any) -> Any:
 def go_on(job: Any) -> Any:
     job._runner._stdin().write(b"go\n")
     return job.wait()
+
+
+def test_an_uncertainty_with_holes_has_a_window(scene: Any, logic: DenoiseLogic, wish: Callable) -> None:
+    wish("nan")
+    job = logic.process(scenes.add(scene, scenes.body()), preset="quality")
+    shown = scene.GetNodeByID(job.uncertaintyNodeID).GetDisplayNode()
+    assert (shown.GetWindow(), shown.GetLevel()) == (3.0, 1.5)
 
 
 def test_an_input_removed_meanwhile(scene: Any, logic: DenoiseLogic, wish: Callable) -> None:

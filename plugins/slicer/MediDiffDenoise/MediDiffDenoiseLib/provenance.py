@@ -57,4 +57,6 @@ def derivation(node: Any) -> dict[str, Any] | None:
 def digest(voxels: np.ndarray) -> str:
     """What tells voxels from any others."""
     data = np.ascontiguousarray(voxels)
-    return hashlib.sha256(str((data.dtype.str, data.shape)).encode() + data.tobytes()).hexdigest()
+    found = hashlib.sha256(str((data.dtype.str, data.shape)).encode())
+    found.update(data.data)
+    return found.hexdigest()
