@@ -219,3 +219,24 @@ def test_two_slabs_of_two_echoes_stay_two_stacks(tmp_path: Path) -> None:
         tmp_path, modality="MR", slices=8, change=lambda ds, k: setattr(ds, "EchoTime", 10 if k < 4 else 90)
     )
     assert depths_of(tmp_path) == [steps(0, 4, 3.0), steps(12, 4, 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("ConvolutionKernel", ["B30f", "B60f"]), ("KVP", [80, 140]), ("SliceThickness", [1, 5]),
+        ("SeriesNumber", [4, 5]), ("RepetitionTime", [500, 2000]),
+    ],
+)  # fmt: skip
+def test_reconstructions_of_one_series_uid(tmp_path: Path, keyword: str, values: list[object]) -> None:
+    """De-identifiers merge series into one UID: noise of a sharp and of a soft kernel must not be mixed."""
+
+    def change(ds: Dataset, k: int) -> None:
+        ds.InstanceNumber = k % 4
+        setattr(ds, keyword, values[k // 4])
+
+    stored = make_series(tmp_path, depths=2 * steps(0, 4), change=change)
+    items = discover([tmp_path]).items
+    assert [item.regular for item in items] == [True, True]
+    found = [read(item).array for item in items]
+    assert {a.tobytes() for a in found} == {a.astype(np.float32).tobytes() for a in (stored[:4], stored[4:])}

@@ -31,7 +31,7 @@ TAGS = [
     "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "DiffusionGradientOrientation",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression",
-    (0x0043, 0x0010), (0x0043, 0x102F),
+    "ConvolutionKernel", "KVP", "RepetitionTime", (0x0043, 0x0010), (0x0043, 0x102F),
 ]  # fmt: skip
 
 
@@ -139,15 +139,17 @@ def _component(dataset: Dataset) -> list[str]:
 
 def _record(dataset: Dataset, path: Path) -> SliceHeader:
     modality = CLASSIC[text(dataset, "SOPClassUID")]
+    place = Place(dataset, dataset, dataset)
     return record(
-        dataset, path, Place(dataset, dataset, dataset), dataset, modality=modality,
+        dataset, path, place, dataset, modality=modality,
         kind=[*values(dataset, "ImageType")[2:], *_component(dataset)],
         split=[rounded(dataset.get(k)) for k in SPLIT],
         order=[
             text(dataset, "AcquisitionNumber"), rounded(dataset.get("InversionTime")),
             rounded(dataset.get("FlipAngle")), rounded(dataset.get("TriggerTime")),
             text(dataset, "DiffusionGradientOrientation"), text(dataset, "AcquisitionTime"),
-            text(dataset, "ContentTime"),
+            text(dataset, "ContentTime"), text(dataset, "SeriesNumber"), text(dataset, "ConvolutionKernel"),
+            rounded(dataset.get("KVP")), rounded(dataset.get("RepetitionTime")), rounded(place.thickness()),
         ],
         volume=["" if modality == "MR" else text(dataset, "AcquisitionNumber")],
     )  # fmt: skip

@@ -44,8 +44,8 @@ class SliceHeader:
         orientation: Image Orientation (Patient): row cosines, column cosines.
         kind: Image Type (Frame Type) from value 3 on.
         split: echo time, b-value and temporal position, as `SPLIT` names them: a stack has one of each.
-        order: acquisition number, times, inversion time, flip angle: they may tell apart two slices
-            at one position.
+        order: acquisition number, times, inversion time, flip angle, kernel ...: they may tell apart two
+            slices at one position.
         volume: acquisition number (none for MR, where an acquisition may be every other slice of a volume)
             and Stack ID: slices of two that lie in between each other are two volumes.
         number: Series Number.

@@ -55,9 +55,9 @@ def repeats(slices: Sequence[SliceHeader]) -> NDArray[np.bool_]:
 
 
 def _split_repeats(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """Separates volumes at the same positions by acquisition, inversion time, flip angle, gradient direction,
-    time or another dimension, where that comes out even: the same positions in every part, each once.
-    Otherwise counts their Instance Numbers, or leaves the slices together.
+    """Separates volumes at the same positions by `SliceHeader.order`: acquisition, inversion time, flip
+    angle, gradient direction, time, kernel or another dimension, where that comes out even: the same
+    positions in every part, each once. Otherwise counts their Instance Numbers, or leaves them together.
     """
     if len(slices) < 2 or not repeats(slices).any():
         return [slices]
