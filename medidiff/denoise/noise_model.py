@@ -13,6 +13,10 @@ from medidiff.volume import FloatArray, Volume
 MIN_SIGMA = 1e-20
 """In the unit of the scan, which for MR is any: above zero, so that it can be divided by."""
 
+MOST_APART = 4.0
+"""Largest ratio of the levels of a slice and of the scan. Without tube current modulation shoulders and
+pelvis have three times the noise of lungs."""
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseModel:
@@ -116,7 +120,7 @@ def _steady(per_slice: FloatArray, sigma: float) -> FloatArray:
 
     filled = np.where(np.isfinite(per_slice) & (per_slice > 0), per_slice, np.float32(sigma))
     steady = ndimage.median_filter(filled, min(7, len(filled)), mode="nearest")
-    return np.asarray(np.clip(steady, 0.5 * sigma, 2.0 * sigma), np.float32)
+    return np.asarray(np.clip(steady, sigma / MOST_APART, MOST_APART * sigma), np.float32)
 
 
 def _texture(volume: Volume) -> float | None:

@@ -361,6 +361,16 @@ def test_noise_level_is_estimated_when_not_given() -> None:
         run(replace(volume, array=np.full((2, 64, 64), -1000, np.float32)), sigma=None)
 
 
+def test_shoulders_keep_their_own_level(rng: np.random.Generator) -> None:
+    """A third of the slices with three times the noise: each part has the level that it was made with."""
+    quiet = ct_volume((24, 96, 96))
+    sigmas = np.where(np.arange(24) < 8, 48.0, 16.0)
+    noise = sigmas[:, None, None] * rng.standard_normal(quiet.array.shape)
+    found = NoiseModel.of(quiet.with_array((40.0 + noise).astype(np.float32)), None, "ct")
+    levels = np.array([found.of_slice(k) for k in range(24)])
+    np.testing.assert_allclose(levels, sigmas, rtol=0.15)
+
+
 def test_cancelling_stops_before_the_next_slice() -> None:
     volume = ct_volume((4, 40, 40))
     engine = PixelWiener()
