@@ -149,6 +149,19 @@ def test_links_lead_somewhere(page: str) -> None:
             assert (path.parent / target).exists(), f"{page}: {target}"
 
 
+def test_the_contents_of_the_guide_are_its_sections() -> None:
+    guide = MANUALS["docs/guide.md"]
+    contents, *sections = guide.split("\n## ")
+    headings = [section.splitlines()[0] for section in sections]
+    assert re.findall(r"\[([^\]]+)\]\(#", contents) == headings
+    anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+    linked = set(re.findall(r"\]\(#([^)]+)\)", guide)) | set(
+        re.findall(r"guide\.md#([^)]+)\)", MANUALS["README.md"])
+    )
+    assert linked <= anchors
+    assert anchors <= linked
+
+
 def test_the_checks_can_fail() -> None:
     bad = "```\n$ medidiff denoise x -o y --nonsense\nmedidiff frobnicate\n```\nUse `--also-nonsense 3`."
     (name, used), (other, _) = calls(bad)

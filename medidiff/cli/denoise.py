@@ -74,8 +74,8 @@ def command(
     medidiff denoise ct.nrrd -o denoised.nrrd --modality ct
     medidiff denoise scans/ -o out --mode sample --samples 8 --save-uncertainty
 
-    Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed or files are damaged,
-    5 all refused, 6 cancelled, 7 model or engine not available, 8 out of memory.
+    Exit codes: 0 all done, 1 failure, 2 usage, 3 no image found, 4 some series failed or were refused, or
+    files are damaged, 5 all refused, 6 cancelled, 7 model or engine not available, 8 out of memory.
     """
     from medidiff.cli.cancel import Cancellation
     from medidiff.cli.messages import unexpected
