@@ -342,6 +342,27 @@ def test_an_uncertainty_with_holes_has_a_window(scene: Any, logic: DenoiseLogic,
     assert (shown.GetWindow(), shown.GetLevel()) == (3.0, 1.5)
 
 
+def test_the_units_are_those_of_the_input(scene: Any, logic: DenoiseLogic) -> None:
+    """Of a chosen output too, whatever it held; with them the result of a result is known to be CT."""
+    node, target = scenes.add(scene, scenes.body()), scenes.add(scene, scenes.body(2, 8), "mine")
+    for volume, unit in ((node, "[hnsf'U]"), (target, "Bq/ml")):
+        entry = slicer.vtkCodedEntry()
+        entry.SetValueSchemeMeaning(unit, "UCUM", unit)
+        volume.SetVoxelValueUnits(entry)
+    quantity = slicer.vtkCodedEntry()
+    quantity.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
+    node.SetVoxelValueQuantity(quantity)
+    for chosen in (None, target):
+        job = logic.process(node, chosen, preset="quality", makeDifference=True)
+        for made in (job.outputNodeID, job.differenceNodeID, job.uncertaintyNodeID):
+            volume = scene.GetNodeByID(made)
+            assert volume.GetVoxelValueUnits().GetCodeValue() == "[hnsf'U]"
+            assert volume.GetVoxelValueQuantity().GetCodeValue() == "112031"
+    plain = scenes.add(scene, scenes.body(), "plain")
+    logic.process(plain, target)
+    assert target.GetVoxelValueUnits() is None
+
+
 def test_an_input_removed_meanwhile(scene: Any, logic: DenoiseLogic, wish: Callable) -> None:
     wish("go")
     node = scenes.add(scene, scenes.body())

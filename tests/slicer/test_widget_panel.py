@@ -336,6 +336,15 @@ def test_a_refused_start_is_shown(widget: Any, kind: type[Exception]) -> None:
     assert widget.ui.applyButton.visible
 
 
+def test_an_error_of_the_module_before_the_run_is_shown(widget: Any) -> None:
+    widget.logic.refusal = KeyError("oops")
+    widget.ui.applyButton.click()
+    assert "error in this module" in widget.ui.errorLabel.text
+    assert "oops" in widget.ui.hintLabel.text
+    assert "Preparing" not in widget.ui.statusLabel.text
+    assert widget.ui.applyButton.enabled
+
+
 def test_a_failure_says_what_and_what_to_do(running: Any, until: Callable[..., None]) -> None:
     from MediDiffDenoiseLib.joberror import JobError
 

@@ -146,6 +146,7 @@ def new_like(source: Any, name: str) -> Any:
     if node is None:
         raise RuntimeError("Slicer could not copy the input volume.")
     node.SetAndObserveStorageNodeID(None)
+    _same_units(node, source)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     _place_beside(scene, source, node)
@@ -162,9 +163,10 @@ def remove(node: Any) -> None:
 
 
 def overwrite_geometry(target: Any, source: Any) -> None:
-    """Gives a volume that the user chose the geometry and transform of another."""
+    """Gives a volume that the user chose the geometry, transform and units of another."""
     target.CopyOrientation(source)
     target.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    _same_units(target, source)
     if target.GetDisplayNode() is None:
         target.CreateDefaultDisplayNodes()
 
@@ -194,6 +196,18 @@ def set_window(node: Any, low: float, high: float) -> None:
     shown.SetThreshold(low, high)
     shown.SetApplyThreshold(False)
     shown.SetWindowLevel(max(high - low, 1e-6), 0.5 * (low + high))
+
+
+def _same_units(target: Any, source: Any) -> None:
+    """What the values mean, such as Hounsfield units: `CloneVolume` leaves it behind."""
+    for told, tell in (
+        (source.GetVoxelValueUnits(), target.SetVoxelValueUnits),
+        (source.GetVoxelValueQuantity(), target.SetVoxelValueQuantity),
+    ):
+        entry = slicer.vtkCodedEntry() if told is not None else None
+        if entry is not None:
+            entry.Copy(told)
+        tell(entry)
 
 
 def _place_beside(scene: Any, source: Any, node: Any) -> None:

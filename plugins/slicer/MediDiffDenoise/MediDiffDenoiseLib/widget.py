@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -161,6 +162,12 @@ class Panel(VTKObservationMixin):
         except (ValueError, OSError, RuntimeError) as error:  # nothing has started: no job can tell
             self.run.error(str(error), "", "")
             self.refresh()
+            return
+        except (
+            Exception
+        ) as error:  # a click would only print it, and the panel would say "Preparing" for ever
+            logging.exception("MediDiff: the run could not begin")
+            self._crashed(error)
             return
         self.driver.start(job)
 
