@@ -266,7 +266,7 @@ def test_background_process_gives_the_same_batches(source: CTSource) -> None:
 def test_failure_in_the_background_is_told(tmp_path: Path) -> None:
     config = toy_config(tmp_path)
     config = replace(config, data=replace(config.data, cache=str(tmp_path / "nothing")))
-    with pytest.raises(MedidiffError, match="noise cache is empty"):
+    with pytest.raises(MedidiffError, match="noise cache holds no slice"):
         next(batches(config, 0))
     with pytest.raises(NoImageError):
         CTSource(config)
