@@ -153,8 +153,7 @@ class Panel(VTKObservationMixin):
         if self.driver.busy or self.parameters is None or (needsReady and self.reason()):
             return
         p = self.parameters
-        names = ("model", "modality", "preset", "strength", "seed", "device")
-        settings = {name: getattr(p, name) for name in names}
+        settings = {n: getattr(p, n) for n in ("model", "modality", "preset", "strength", "seed", "device")}
         settings["steps"] = p.steps if p.preset != "fast" else None
         self.run.preparing()
         try:
@@ -163,9 +162,7 @@ class Panel(VTKObservationMixin):
             self.run.error(str(error), "", "")
             self.refresh()
             return
-        except (
-            Exception
-        ) as error:  # a click would only print it, and the panel would say "Preparing" for ever
+        except Exception as error:  # a click only prints it, and "Preparing" would stay
             logging.exception("MediDiff: the run could not begin")
             self._crashed(error)
             return
@@ -234,10 +231,10 @@ class Panel(VTKObservationMixin):
         ui.seedSpinBox.enabled = p.preset == "quality"
         ui.sequenceLabel.visible = isSequenceFrame(p.inputVolume)
         name = p.inputVolume.GetName() if p.inputVolume is not None else ""
-        output = p.outputVolume.GetName() if p.outputVolume is not None else ""
-        target = f"overwrite '{output}'" if output else f"make '{name} denoised'"
-        notes = cautions(self.machine.report, voxelsOf(p.inputVolume))
-        self.run.idle(self.reason(), f"Denoise '{name}' and {target}.", "\n".join(notes))
+        new = p.outputVolume is None
+        target = f"make '{name} denoised'" if new else f"overwrite '{p.outputVolume.GetName()}'"
+        notes = "\n".join(cautions(self.machine.report, voxelsOf(p.inputVolume)))
+        self.run.idle(self.reason(), f"Denoise '{name}' and {target}.", notes)
         self._refreshExport()
 
     def _refreshExport(self) -> None:
