@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,21 @@ from medidiff.volume import HU_RANGE, FloatArray
 TARGET_RATIO = 1.41
 """A state of level t may use targets up to t / 1.41 (a <= 0.5)."""
 
-
 MAX_FILTER = 2.0
 """Cap of S_F / S_ins: where the target's own noise dominates a frequency, the target says little about it."""
 
 OWN_KERNEL = 0.55
 """Share of samples whose inserted noise has the scan's own measured kernel."""
 
+PHOTONS = (4e3, 5e5)
+"""Photons a ray, I0 of `medidiff.noise.ct.Scanner`; log-uniform."""
+
+ELECTRONIC = (5.0, 20.0)
+"""Electronic noise variance, Ne of `medidiff.noise.ct.Scanner`."""
+
+BEFORE, CENTRE, AFTER = range(3)
+LEAST_SD = 1e-9
+"""HU; so that noise can be divided by its SD where there is none."""
 
 TEXTURE_TOLD = (0.86, 1.0)
 """The network is told the mean frequency as the blind estimate reads it: up to 14 % below that of the
@@ -104,78 +112,131 @@ class CTSource:
             sigma_f: noise SD of the slice that is known to be there, 0 to count it as clean.
             rng: source of randomness.
         """
-        from scipy import fft
-
-        item = reference.item
-        shape = item.hu.shape[1:]
-        f = radial_frequency(shape, item.pixel_mm)
-        own = np.interp(f, OWN_GRID, reference.own).astype(np.float32)
-        if rng.random() < OWN_KERNEL:
-            response = own
-        else:
-            response = draw_kernel(rng).response(f)
-
-        # Two orthogonal mixes of the quantum realisations: one for the centre, one for a neighbour.
-        theta = rng.uniform(0.0, 2.0 * np.pi)
-        q0, q1, electronic = (b.astype(np.float32) for b in item.bases)
-        c, s = np.float32(np.cos(theta)), np.float32(np.sin(theta))
-        counts = float(np.exp(rng.uniform(np.log(4e3), np.log(5e5))))
-        share = np.float32(np.sqrt(rng.uniform(5.0, 20.0) / counts) * item.electronic_ratio)
-        coloured = fft.rfft2(c * q0 + s * q1 + share * electronic) * response
-        relative = item.relative_sd.astype(np.float32)
-
-        def unit(spectrum: NDArray[np.complex64]) -> tuple[FloatArray, float]:
-            noise = np.asarray(fft.irfft2(spectrum, s=shape), np.float32)
-            sd = float(np.sqrt(np.mean((noise[reference.soft] / relative[reference.soft]) ** 2)))
-            return noise / np.float32(max(sd, 1e-9)), sd
-
-        noise, sd = unit(coloured)
+        item, scale = reference.item, self.intensity.scale
+        noise = _Noise.drawn(reference, rng)
+        coloured = noise.spectrum(CENTRE)
+        unit, sd = noise.unit(coloured)
         inserted = float(np.sqrt(t * t - sigma_f * sigma_f))
-        y = item.hu[1] + np.float32(inserted) * noise
-
-        # x* = x_F - F^-1[(S_F / S_ins) F n]: (1 - A)^-1 (x_F - A y) with A = S_F / (S_F + S_ins).
-        target = item.hu[1].astype(np.float32)
-        excess = np.zeros(shape, np.float32)
-        if sigma_f > 0.0:
-            ratio = (sigma_f / inserted) ** 2 * _spectrum_ratio(own, response, f)
-            echo = np.asarray(fft.irfft2(coloured * np.minimum(ratio, MAX_FILTER), s=shape), np.float32)
-            echo *= np.float32(inserted / max(sd, 1e-9))
-            echo_sd = float(np.sqrt(np.mean((echo[reference.soft] / relative[reference.soft]) ** 2)))
-            target -= echo
-            excess += np.float32(sigma_f**2 + echo_sd**2) * relative**2
-
+        target, excess = noise.corrected(coloured, sd, inserted, sigma_f)
         neighbour_t = neighbour_level(t, rng)
         extra = np.float32(np.sqrt(max(neighbour_t**2 - sigma_f**2, 0.0)))
-        neighbours: list[FloatArray | None] = [None, None]
-        # The other side takes the mirrored mix: a body is nearly symmetric, and so is its noise.
-        mixes = (c * q1 - s * q0, (c * q0 - s * q1)[:, ::-1])
-        for slot, plane in ((0, 0), (1, 2)):
-            if item.present[plane]:
-                fresh, _ = unit(fft.rfft2(mixes[slot]) * response)
-                neighbours[slot] = self._network(item.hu[plane] + extra * fresh)
-        total = inserted**2 * _normalised(response, f) + sigma_f**2 * _normalised(own, f)
-        scale = np.float32(self.intensity.scale)
+        previous, following = (
+            self._network(item.hu[plane] + extra * noise.unit(noise.spectrum(plane))[0])
+            if item.present[plane]
+            else None
+            for plane in (BEFORE, AFTER)
+        )
         return SimulatedSlice(
-            state=self._network(y),
-            previous=neighbours[0],
-            following=neighbours[1],
-            target=(target - np.float32(self.intensity.offset)) / scale,
-            sigma=t / self.intensity.scale,
-            neighbour_sigma=neighbour_t / self.intensity.scale,
-            relative_sd=relative,
-            excess=excess / scale**2,
+            state=self._network(item.hu[CENTRE] + np.float32(inserted) * unit),
+            previous=previous,
+            following=following,
+            target=(target - np.float32(self.intensity.offset)) / np.float32(scale),
+            sigma=t / scale,
+            neighbour_sigma=neighbour_t / scale,
+            relative_sd=noise.relative,
+            excess=excess / np.float32(scale) ** 2,
             weight=reference.weight,
             worth=reference.worth,
-            texture=float((total * f).sum() / total.sum()),
+            texture=noise.mean_frequency(inserted, sigma_f),
             pixel_mm=item.pixel_mm,
             modality="ct",
             reference=self._network(item.hu.astype(np.float32)),
-            reference_sigma=sigma_f / self.intensity.scale,
+            reference_sigma=sigma_f / scale,
             scan=item.scan,
         )
 
     def _network(self, hu: FloatArray) -> FloatArray:
         return self.intensity.to_model(hu)
+
+
+@dataclass(frozen=True, eq=False)
+class _Noise:
+    """Noise for a slice and its neighbours: mixes of the bases of the slice through one kernel.
+
+    Attributes:
+        reference: the slice.
+        relative: ``[h, w]`` its local noise SD, 1 in soft tissue.
+        f: ``[h, w // 2 + 1]`` radial frequency of the spectra, lp/cm.
+        own: kernel of the noise that the slice has already.
+        response: kernel of the noise to insert.
+        mixes: ``[h, w]`` before the kernel, of the slice before, of the slice and of the slice after.
+    """
+
+    reference: Reference
+    relative: FloatArray
+    f: FloatArray
+    own: FloatArray
+    response: FloatArray
+    mixes: tuple[FloatArray, FloatArray, FloatArray]
+
+    @classmethod
+    def drawn(cls, reference: Reference, rng: np.random.Generator) -> _Noise:
+        """With kernel, mix and dose at random."""
+        item = reference.item
+        f = radial_frequency(item.hu.shape[1:], item.pixel_mm)
+        own = np.interp(f, OWN_GRID, reference.own).astype(np.float32)
+        response = own if rng.random() < OWN_KERNEL else draw_kernel(rng).response(f)
+        theta = rng.uniform(0.0, 2.0 * np.pi)
+        q0, q1, electronic = (b.astype(np.float32) for b in item.bases)
+        c, s = np.float32(np.cos(theta)), np.float32(np.sin(theta))
+        photons = float(np.exp(rng.uniform(np.log(PHOTONS[0]), np.log(PHOTONS[1]))))
+        share = np.float32(np.sqrt(rng.uniform(*ELECTRONIC) / photons) * item.electronic_ratio)
+        # Two orthogonal mixes of the quantum realisations: one for the slice, one for a neighbour. The other
+        # neighbour takes a mirrored mix: a body is nearly symmetric, and so is its noise.
+        mixes = c * q1 - s * q0, c * q0 + s * q1 + share * electronic, (c * q0 - s * q1)[:, ::-1]
+        return cls(reference, item.relative_sd.astype(np.float32), f, own, response, mixes)
+
+    def spectrum(self, plane: int) -> NDArray[np.complex64]:
+        """Spectrum of the noise of a slice, to be scaled."""
+        from scipy import fft
+
+        return np.asarray(fft.rfft2(self.mixes[plane]) * self.response)
+
+    def image(self, spectrum: NDArray[np.complex64]) -> FloatArray:
+        """The image ``[h, w]`` of a spectrum."""
+        from scipy import fft
+
+        return np.asarray(fft.irfft2(spectrum, s=self.relative.shape), np.float32)
+
+    def sd(self, image: FloatArray) -> float:
+        """SD in soft tissue of noise whose local SD is `relative`."""
+        soft = self.reference.soft
+        return float(np.sqrt(np.mean((image[soft] / self.relative[soft]) ** 2)))
+
+    def unit(self, spectrum: NDArray[np.complex64]) -> tuple[FloatArray, float]:
+        """Noise of SD 1 in soft tissue, and the SD that it had."""
+        image = self.image(spectrum)
+        sd = max(self.sd(image), LEAST_SD)
+        return image / np.float32(sd), sd
+
+    def corrected(
+        self, spectrum: NDArray[np.complex64], sd: float, inserted: float, sigma_f: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """The target without what its own noise adds to the loss, and its noise variance ``[h, w]``, HU.
+
+        x* = x_F - F^-1[(S_F / S_ins) F n]: (1 - A)^-1 (x_F - A y) with A = S_F / (S_F + S_ins), which is the
+        correction of `medidiff.diffusion.objective.NoisyTarget` at each frequency.
+
+        Args:
+            spectrum: of the noise n that was inserted, to be scaled.
+            sd: SD that it has.
+            inserted: SD that it gets.
+            sigma_f: SD of the noise of the slice itself; 0 for none.
+        """
+        target = self.reference.item.hu[CENTRE].astype(np.float32)
+        excess = np.zeros(target.shape, np.float32)
+        if sigma_f > 0.0:
+            ratio = (sigma_f / inserted) ** 2 * _spectrum_ratio(self.own, self.response, self.f)
+            echo = self.image(spectrum * np.minimum(ratio, MAX_FILTER))
+            echo *= np.float32(inserted / sd)
+            target -= echo
+            excess += np.float32(sigma_f**2 + self.sd(echo) ** 2) * self.relative**2
+        return target, excess
+
+    def mean_frequency(self, inserted: float, sigma_f: float) -> float:
+        """Mean frequency of the noise of the slice, its own and what was inserted, lp/cm."""
+        power = inserted**2 * _normalised(self.response, self.f) + sigma_f**2 * _normalised(self.own, self.f)
+        return float((power * self.f).sum() / power.sum())
 
 
 def _normalised(response: FloatArray, f: FloatArray) -> FloatArray:

@@ -18,14 +18,17 @@ from medidiff.intensity import Intensity
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_reference import OWN_GRID
 from medidiff.training.ct_source import (
+    ELECTRONIC,
+    LEAST_SD,
     MAX_FILTER,
     OWN_KERNEL,
+    PHOTONS,
     TARGET_RATIO,
     TEXTURE_TOLD,
     CTSource,
 )
 from medidiff.training.device_ct_bank import Bank
-from medidiff.training.device_cut import Fields
+from medidiff.training.device_cut import Fields, neighbour_level
 from medidiff.training.device_inserts import draw_inserts
 
 Array = Any
@@ -56,14 +59,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     f = cycles * (10.0 / pixel_mm)
     own = jnp.interp(f, jnp.asarray(OWN_GRID), bank.own[index])
     response = _response(kernel_key, f, own)
-
-    theta_key, counts_key, variance_key = random.split(mix_key, 3)
-    theta = random.uniform(theta_key, minval=0.0, maxval=2.0 * np.pi)
-    c, s = jnp.cos(theta), jnp.sin(theta)
-    counts = jnp.exp(random.uniform(counts_key, minval=np.log(4e3), maxval=np.log(5e5)))
-    variance = random.uniform(variance_key, minval=5.0, maxval=20.0)
-    share = jnp.sqrt(variance / counts) * bank.electronic_ratio[index]
-    q0, q1, electronic = bank.bases[index].astype(jnp.float32)
+    before, centre, after = _mixes(bank, index, mix_key)
     relative, soft = bank.relative[index].astype(jnp.float32), bank.soft[index]
 
     def sd_of(noise: Array) -> Array:
@@ -75,18 +71,13 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
 
     def unit(image: Array) -> Array:
         noise = filtered(jnp.fft.rfft2(image) * response)
-        return noise / jnp.maximum(sd_of(noise), 1e-9)
+        return noise / jnp.maximum(sd_of(noise), LEAST_SD)
 
-    coloured = jnp.fft.rfft2(c * q0 + s * q1 + share * electronic) * response
+    coloured = jnp.fft.rfft2(centre) * response
     noise = filtered(coloured)
-    sd = jnp.maximum(sd_of(noise), 1e-9)
+    sd = jnp.maximum(sd_of(noise), LEAST_SD)
     inserted = jnp.sqrt(jnp.maximum(t * t - sigma_f * sigma_f, 0.0))
-    hu = bank.hu[index].astype(jnp.float32)
-    if config.data.insert_share > 0.0:
-        whether_key, which_key = random.split(insert_key)
-        inserts = draw_inserts((height, width), bank.spots[index], pixel_mm, which_key)
-        inserts = jnp.where(random.uniform(whether_key) < config.data.insert_share, inserts, 0.0)
-        hu = jnp.maximum(hu + inserts, UNITS.low)
+    hu = _slices(bank, index, insert_key, config)
     state = hu[1] + inserted / sd * noise
 
     # x* = x_F - F^-1[(S_F / S_ins) F n]; where sigma_F is 0 the echo is 0.
@@ -96,30 +87,22 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     echo = filtered(coloured * ratio) * (inserted / sd)
     excess = jnp.where(sigma_f > 0.0, (sigma_f**2 + sd_of(echo) ** 2) * relative**2, 0.0)
 
-    louder_key, by_key = random.split(neighbour_key)
-    factor = jnp.exp(random.uniform(by_key, maxval=np.log(10.0)))
-    neighbour_t = t * jnp.where(random.uniform(louder_key) < 0.3, factor, 1.0)
+    neighbour_t = neighbour_level(t, neighbour_key)
     extra = jnp.sqrt(jnp.maximum(neighbour_t**2 - sigma_f**2, 0.0))
-    # The other side takes the mirrored mix; mirrored within the slice, not within its padding.
-    mirrored = jnp.roll((c * q0 - s * q1)[:, ::-1], bank.width[index] - width, axis=1)
-    previous = hu[0] + extra * unit(c * q1 - s * q0)
-    following = hu[2] + extra * unit(mirrored)
-
     total = inserted**2 * power + sigma_f**2 * power_own
     texture = (total * f).sum() / total.sum()
     told = random.uniform(told_key, minval=TEXTURE_TOLD[0], maxval=TEXTURE_TOLD[1])
+    planes = (
+        _network(state),
+        _network(hu[0] + extra * unit(before)),
+        _network(hu[2] + extra * unit(after)),
+        relative,
+        (hu[1] - echo - UNITS.offset) / UNITS.scale,
+        excess / UNITS.scale**2,
+        bank.weight[index].astype(jnp.float32),
+    )
     return Fields(
-        planes=jnp.stack(
-            [
-                _network(state),
-                _network(previous),
-                _network(following),
-                relative,
-                (hu[1] - echo - UNITS.offset) / UNITS.scale,
-                excess / UNITS.scale**2,
-                bank.weight[index].astype(jnp.float32),
-            ]
-        ),
+        planes=jnp.stack(planes),
         places=bank.places[index],
         present=bank.present[index][jnp.array([0, 2])],
         sigma=t / UNITS.scale,
@@ -127,6 +110,31 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
         texture=texture * told,
         pixel_mm=pixel_mm,
     )
+
+
+def _mixes(bank: Bank, index: Array, key: Array) -> tuple[Array, Array, Array]:
+    """Noise before the kernel: of the slice before, the slice, and the slice after; as in `CTSource`."""
+    theta_key, counts_key, variance_key = random.split(key, 3)
+    theta = random.uniform(theta_key, minval=0.0, maxval=2.0 * np.pi)
+    c, s = jnp.cos(theta), jnp.sin(theta)
+    photons = jnp.exp(random.uniform(counts_key, minval=np.log(PHOTONS[0]), maxval=np.log(PHOTONS[1])))
+    variance = random.uniform(variance_key, minval=ELECTRONIC[0], maxval=ELECTRONIC[1])
+    share = jnp.sqrt(variance / photons) * bank.electronic_ratio[index]
+    q0, q1, electronic = bank.bases[index].astype(jnp.float32)
+    # Mirrored within the slice, not within its padding.
+    mirrored = jnp.roll((c * q0 - s * q1)[:, ::-1], bank.width[index] - q0.shape[1], axis=1)
+    return c * q1 - s * q0, c * q0 + s * q1 + share * electronic, mirrored
+
+
+def _slices(bank: Bank, index: Array, key: Array, config: TrainConfig) -> Array:
+    """HU ``[3, h, w]`` of a slice and its neighbours, at times with inserts."""
+    hu = bank.hu[index].astype(jnp.float32)
+    if config.data.insert_share <= 0.0:
+        return hu
+    whether_key, which_key = random.split(key)
+    inserts = draw_inserts(hu.shape[1:], bank.spots[index], bank.pixel_mm[index], which_key)
+    inserts = jnp.where(random.uniform(whether_key) < config.data.insert_share, inserts, 0.0)
+    return jnp.maximum(hu + inserts, UNITS.low)
 
 
 def _level(bank: Bank, key: Array, config: TrainConfig) -> _Drawn:

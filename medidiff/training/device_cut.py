@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import UsageError
-from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE, RELATIVE_SD
+from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE, NEIGHBOUR_RATIO, RELATIVE_SD
 from medidiff.models.processes import MATCHED
 from medidiff.training.config import TrainConfig
 from medidiff.training.patches import (
     DROP_MAP,
     DROP_NEIGHBOUR,
     DROP_TEXTURE,
+    LOUDER,
     MAP_JITTER,
     SIGMA_JITTER,
     TEXTURE_JITTER,
@@ -137,6 +138,13 @@ def cut(
     return (
         planes, condition, window[STATE], window[TARGET], fields.sigma, told, window[EXCESS], window[WEIGHT],
     )  # fmt: skip
+
+
+def neighbour_level(sigma: Array, key: Array) -> Array:
+    """As `medidiff.training.patches.neighbour_level`."""
+    is_louder, by = random.split(key)
+    factor = jnp.exp(random.uniform(by, maxval=np.log(NEIGHBOUR_RATIO[1])))
+    return sigma * jnp.where(random.uniform(is_louder) < LOUDER, factor, 1.0)
 
 
 def vector(

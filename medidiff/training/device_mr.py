@@ -16,11 +16,10 @@ from jax import random
 
 from medidiff.training.config import TrainConfig
 from medidiff.training.device_acquired import acquired, field_of_view, p99, smooth_field
-from medidiff.training.device_cut import PLACES, Fields, places
+from medidiff.training.device_cut import PLACES, Fields, neighbour_level, places
 from medidiff.training.device_own import OwnNoise, answered, colour, coloured, passed_by_binning
 from medidiff.training.mr_source import BINNED, INVERTED, LEAST_INSERTED, MOST_INSERTED, MRSource
 from medidiff.training.mr_stacks import BACKGROUND, foreground
-from medidiff.training.patches import LOUDER
 
 Array = Any
 
@@ -100,7 +99,7 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     inserted = _level(level_key, sigma_f, config)
     sigma_f = jnp.where(inserted < LEAST_INSERTED * sigma_f, 0.0, sigma_f)
     sigma = jnp.hypot(inserted, sigma_f)
-    neighbour = _neighbour_level(sigma, louder_key)
+    neighbour = neighbour_level(sigma, louder_key)
     extra = jnp.sqrt(jnp.maximum(neighbour**2 - sigma_f**2, 0.0))
     noisy, target, relative, coils, texture = acquired(
         clean, jnp.stack([extra, inserted, extra]), size, noise_key
@@ -143,7 +142,7 @@ def _like_own(bank: Bank, index: Array, key: Array, config: TrainConfig) -> Fiel
     high = jnp.maximum(0.5 * config.data.sigma[1], low)
     inserted = low * (high / low) ** random.uniform(level_key)
     sigma = jnp.hypot(inserted, sigma_f)
-    neighbour = _neighbour_level(sigma, louder_key)
+    neighbour = neighbour_level(sigma, louder_key)
     noisy, target, excess = answered(clean, noise, sigma_f, inserted, neighbour)
     tissue = (excess > 0.0).astype(jnp.float32)
     return Fields(
@@ -170,13 +169,6 @@ def _taken(bank: Bank, index: Array, key: Array) -> tuple[Array, Array, Array, A
         jnp.where(binned, 2.0 * pixel_mm, pixel_mm),
         binned,
     )
-
-
-def _neighbour_level(sigma: Array, key: Array) -> Array:
-    """As `medidiff.training.patches.neighbour_level`."""
-    is_louder, by = random.split(key)
-    factor = jnp.exp(random.uniform(by, maxval=np.log(10.0)))
-    return sigma * jnp.where(random.uniform(is_louder) < LOUDER, factor, 1.0)
 
 
 def _corners(image: Any, patch: int, rng: np.random.Generator) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import RefusedError
-from medidiff.models.conditioning import RELATIVE_SD, SCAN_WIDTH, Condition, vector
+from medidiff.models.conditioning import NEIGHBOUR_RATIO, RELATIVE_SD, SCAN_WIDTH, Condition, vector
 from medidiff.models.processes import MATCHED, PROCESSES
 from medidiff.training.inputs import Inputs
 from medidiff.training.samples import Samples, concatenate
@@ -41,8 +41,10 @@ LOUDER = 0.3
 
 
 def neighbour_level(sigma: float, rng: np.random.Generator) -> float:
-    """Noise SD of the neighbours of a slice with `sigma`: the same, or up to ten times as much."""
-    return sigma * float(np.exp(rng.uniform(0.0, np.log(10.0)))) if rng.random() < LOUDER else sigma
+    """Noise SD of the neighbours of a slice with `sigma`: the same, or up to `NEIGHBOUR_RATIO` as much."""
+    if rng.random() >= LOUDER:
+        return sigma
+    return sigma * float(np.exp(rng.uniform(0.0, np.log(NEIGHBOUR_RATIO[1]))))
 
 
 def too_small(modality: str, role: str, patch: int) -> RefusedError:
