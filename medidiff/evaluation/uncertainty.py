@@ -105,21 +105,9 @@ def reliability(
     """
     from scipy.stats import norm
 
-    if not reference.shape == test.shape == sd.shape:
-        raise GeometryError(
-            "Reference, test and uncertainty must have the same shape",
-            received=f"{reference.shape}, {test.shape} and {sd.shape}",
-        )
-    if np.ndim(reference_sd) and np.shape(reference_sd) != reference.shape:
-        raise GeometryError(
-            "A map of the reference's noise must have the shape of the reference",
-            received=f"{np.shape(reference_sd)} and {reference.shape}",
-        )
+    _check_shapes(reference, test, sd, reference_sd)
     own = np.broadcast_to(np.asarray(reference_sd, np.float64), reference.shape)
-    everything = np.ones(reference.shape[1:], np.bool_)
-    inside = [everything if valid is None else valid[z] for z in range(len(reference))]
-    if any(not np.isfinite(sd[z][m]).all() or (sd[z][m] < 0).any() for z, m in enumerate(inside)):
-        raise PixelError("The uncertainty must be finite and not negative where it counts")
+    inside = _masks(reference, sd, valid)
     stated = [m & (sd[z] > 0) for z, m in enumerate(inside)]
     pixels, asked = sum(int(m.sum()) for m in stated), sum(int(m.sum()) for m in inside)
     if not pixels:
@@ -154,3 +142,27 @@ def reliability(
         unit=unit,
         region=region,
     )
+
+
+def _check_shapes(
+    reference: FloatArray, test: FloatArray, sd: FloatArray, reference_sd: float | FloatArray
+) -> None:
+    if not reference.shape == test.shape == sd.shape:
+        raise GeometryError(
+            "Reference, test and uncertainty must have the same shape",
+            received=f"{reference.shape}, {test.shape} and {sd.shape}",
+        )
+    if np.ndim(reference_sd) and np.shape(reference_sd) != reference.shape:
+        raise GeometryError(
+            "A map of the reference's noise must have the shape of the reference",
+            received=f"{np.shape(reference_sd)} and {reference.shape}",
+        )
+
+
+def _masks(reference: FloatArray, sd: FloatArray, valid: BoolArray | None) -> list[BoolArray]:
+    """The pixels of each slice that count ``[y, x]``; all of them have an SD that makes sense."""
+    everything = np.ones(reference.shape[1:], np.bool_)
+    inside = [everything if valid is None else valid[z] for z in range(len(reference))]
+    if any(not np.isfinite(sd[z][m]).all() or (sd[z][m] < 0).any() for z, m in enumerate(inside)):
+        raise PixelError("The uncertainty must be finite and not negative where it counts")
+    return inside
