@@ -149,6 +149,12 @@ def test_links_lead_somewhere(page: str) -> None:
             assert (path.parent / target).exists(), f"{page}: {target}"
 
 
+def test_no_command_of_the_readme_finds_the_output_of_another() -> None:
+    outputs = re.findall(r"medidiff denoise [^\n]*?-o (\S+)", MANUALS["README.md"])
+    assert len(outputs) == 2
+    assert len(set(outputs)) == len(outputs)
+
+
 def test_the_contents_of_the_guide_are_its_sections() -> None:
     guide = MANUALS["docs/guide.md"]
     contents, *sections = guide.split("\n## ")
