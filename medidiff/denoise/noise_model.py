@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medidiff.errors import UsageError
+from medidiff.errors import NoiseLevelError, UsageError
 from medidiff.models.conditioning import RELATIVE_SD
 from medidiff.volume import FloatArray, Volume
 
@@ -125,7 +125,6 @@ def _steady(per_slice: FloatArray, sigma: float) -> FloatArray:
 
 def _texture(volume: Volume) -> float | None:
     """Noise texture of a scan whose level is given."""
-    from medidiff.errors import NoiseLevelError
     from medidiff.noise.estimate import estimate
 
     try:

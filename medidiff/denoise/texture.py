@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medidiff.noise.spectrum import Spectrum, hann_patches, noise_power_spectrum, radial_frequency, synthesise
+from medidiff.noise.spectrum import (
+    Kernel,
+    Spectrum,
+    hann_patches,
+    noise_power_spectrum,
+    radial_frequency,
+    synthesise,
+)
 from medidiff.volume import BoolArray, FloatArray
 
 TISSUE = {"ct": -0.8, "mr": 0.1}
@@ -48,8 +55,6 @@ def residual_spectrum(
         )
     grid = np.linspace(0.0, 1.5 * nyquist, 64).astype(np.float32)
     if modality == "ct":
-        from medidiff.noise.spectrum import Kernel
-
         return Spectrum(grid, grid * Kernel().response(grid) ** 2)
     return Spectrum(grid, np.ones_like(grid))
 
