@@ -11,7 +11,7 @@ from dicom_series import make_series
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from medidiff.io import discover, read
+from medidiff.io import Reason, discover, read
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,18 @@ def test_lossy_sources_are_told_of(tmp_path: Path) -> None:
     make_series(tmp_path, change=lambda ds, k: setattr(ds, "LossyImageCompression", "01" if k else "00"))
     (note,) = discover([tmp_path]).items[0].notes
     assert "lossy" in note
+
+
+def test_ct_in_two_units_is_two_stacks(tmp_path: Path) -> None:
+    make_series(
+        tmp_path, slices=6, change=lambda ds, k: setattr(ds, "RescaleType", "HU" if k < 4 else "MGML")
+    )
+    assert sorted((i.shape[0], read(i).unit) for i in discover([tmp_path]).items) == [(2, "a.u."), (4, "HU")]
+
+
+@pytest.mark.parametrize(("term", "reason"), [("LOCALIZER", Reason.LOCALIZER), ("MOSAIC", Reason.MOSAIC)])
+def test_values_of_image_type_may_be_padded(tmp_path: Path, term: str, reason: Reason) -> None:
+    """PS3.5 6.2: padding of CS does not count, wherever it stands."""
+    kind = ["ORIGINAL ", "PRIMARY", f"{term} ", "X"]
+    make_series(tmp_path, slices=1, change=lambda ds, k: setattr(ds, "ImageType", kind))
+    assert [s.reason for s in discover([tmp_path]).skipped] == [reason]

@@ -102,9 +102,11 @@ def _last_byte(file: IO[bytes], length: int) -> bytes:
 
 
 def _native(file: IO[bytes], syntax: UID) -> Extent:
+    from pydicom.uid import ExplicitVRBigEndian
+
     start = file.tell()
     head = file.read(12)
-    order: Literal["little", "big"] = "big" if syntax == "1.2.840.10008.1.2.2" else "little"
+    order: Literal["little", "big"] = "big" if syntax == ExplicitVRBigEndian else "little"
     group, element = (int.from_bytes(head[k : k + 2], order) for k in (0, 2))
     if (group, element) == (0x7FE0, 0x0010):
         # Some files hold implicit data under an explicit transfer syntax, or the other way round; an even

@@ -65,8 +65,10 @@ def _number(dataset: Dataset, keyword: str) -> int | None:
 
 def _order(dataset: Dataset) -> Literal["little", "big"]:
     """Byte order of a data set that was read: raw bytes keep it."""
+    from pydicom.uid import ExplicitVRBigEndian
+
     syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-    return "big" if syntax == "1.2.840.10008.1.2.2" else "little"
+    return "big" if syntax == ExplicitVRBigEndian else "little"
 
 
 def _wrapped(value: int, dataset: Dataset) -> int:

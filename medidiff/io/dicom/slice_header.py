@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...volume import Modality
 from ..items import Reason
 from ..names import printable, without_patient
-from .remarks import remarks
+from .remarks import HOUNSFIELD, remarks, rescale_type
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -42,7 +43,7 @@ class SliceHeader:
         spacing: Pixel Spacing: between rows, between columns.
         position: Image Position (Patient), centre of the first pixel.
         orientation: Image Orientation (Patient): row cosines, column cosines.
-        kind: Image Type (Frame Type) from value 3 on.
+        kind: Image Type (Frame Type) from value 3 on, and the unit of CT that is not in HU.
         split: echo time, b-value and temporal position, as `SPLIT` names them: a stack has one of each.
         order: acquisition number, times, inversion time, flip angle, kernel ...: they may tell apart two
             slices at one position.
@@ -61,7 +62,7 @@ class SliceHeader:
 
     path: Path
     frame_number: int
-    modality: str
+    modality: Modality
     sop_class: str
     uid: str
     series: str
@@ -115,8 +116,8 @@ class Place:
     def cosines(self) -> tuple[float, float, float, float, float, float]:
         """Image Orientation (Patient) as two unit vectors: files have it rounded, to two digits at worst."""
         found = np.array(numbers(self.orientation, "ImageOrientationPatient", 6)).reshape(2, 3)
-        row, column = found / np.linalg.norm(found, axis=1, keepdims=True)
-        return (*map(float, row), *map(float, column))  # type: ignore[return-value]
+        rx, ry, rz, cx, cy, cz = (found / np.linalg.norm(found, axis=1, keepdims=True)).ravel().tolist()
+        return rx, ry, rz, cx, cy, cz
 
     def thickness(self) -> float | None:
         """Slice Thickness in mm, None where it is absent or no length."""
@@ -165,12 +166,12 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def values(dataset: Dataset, keyword: str) -> list[str]:
-    """The values of an element as text, also of one that has a single value or none (PS3.5 6.4)."""
+    """The values of an element as text, unpadded; also of one with a single value or none (PS3.5 6.4)."""
     value = dataset.get(keyword)
     if value in (None, ""):
         return []
     several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    return [str(v) for v in value] if several else [str(value)]
+    return [str(v).strip() for v in value] if several else [str(value).strip()]
 
 
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
@@ -200,7 +201,7 @@ def integer(value: object) -> int | None:
 
 
 def record(
-    dataset: Dataset, path: Path, place: Place, scale: Dataset, *, modality: str, kind: Sequence[str],
+    dataset: Dataset, path: Path, place: Place, scale: Dataset, *, modality: Modality, kind: Sequence[str],
     split: Sequence[str], order: Sequence[str], volume: Sequence[str], frame_number: int = 0,
     left_out: str = "",
 ) -> SliceHeader:  # fmt: skip
@@ -219,7 +220,7 @@ def record(
         frame_number: 0 for an image of one slice.
         left_out: about other frames.
     """
-    description = printable(dataset.get("SeriesDescription"))
+    description, unit = printable(dataset.get("SeriesDescription")), rescale_type(scale)
     return SliceHeader(
         path=path,
         frame_number=frame_number,
@@ -231,10 +232,11 @@ def record(
         frame=text(dataset, "FrameOfReferenceUID"),
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
+        # `Place.problem` has told that both are there.
         spacing=numbers(place.measures, "PixelSpacing", 2),  # type: ignore[arg-type]
         position=numbers(place.position, "ImagePositionPatient", 3),  # type: ignore[arg-type]
         orientation=place.cosines(),
-        kind=tuple(kind),
+        kind=(*kind, *([unit] if modality == "CT" and unit not in HOUNSFIELD else [])),
         split=tuple(split),
         order=tuple(order),
         number=integer(dataset.get("SeriesNumber")),

@@ -1,13 +1,17 @@
 """Which DICOM objects are slices or frames of CT, MR and PET, and which are no pictures (PS3.4 B.5)."""
 
-CLASSIC = {
+from __future__ import annotations
+
+from ...volume import Modality
+
+CLASSIC: dict[str, Modality] = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.128": "PT",
 }
 """CT, MR and PET Image Storage: one slice in each file."""
 
-ENHANCED = {
+ENHANCED: dict[str, Modality] = {
     "1.2.840.10008.5.1.4.1.1.2.1": "CT",
     "1.2.840.10008.5.1.4.1.1.4.1": "MR",
     "1.2.840.10008.5.1.4.1.1.130": "PT",
