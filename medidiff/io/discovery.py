@@ -205,7 +205,7 @@ def _item(source: DicomSource, note: str) -> SeriesItem:
         path=Path(os.path.commonpath([f.parent for f in files])) if len(files) > 1 else files[0],
         kind="dicom",
         files=files,
-        modality=first.modality,  # type: ignore[arg-type]
+        modality=first.modality,
         description=first.description,
         name=series_name(first.number, first.description, first.series),
         shape=(len(stack.slices), first.rows, first.columns),

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from ..errors import GeometryError, RefusedError
 from ..volume import FloatArray, Volume
 from .atomic import check_target, staged
+from .bids import beside
 from .derivation import MAPS, NOTICE, Derivation
 from .dicom.geometry import Stack
 from .dicom.slice_header import SPLIT
 from .items import SeriesItem, WriteOptions, Written
-from .names import EXTENSION, image_stem, output_path
+from .names import EXTENSION, output_path
 from .provenance import KEY, source_digest
 
 UPRIGHT = 0.1
@@ -96,7 +97,7 @@ class ExportWriter:
         whole = self._options.suffix not in MAPS and _is_whole(item)
         values = _as_integers(volume.array) if whole else volume.array
         self._parts.append((item, path, values, derivation))
-        sidecar = (_sidecar(path),) if self._options.format == "nifti" else ()
+        sidecar = (beside(path, ".json"),) if self._options.format == "nifti" else ()
         return Written(path, (path, *sidecar))
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -133,7 +134,7 @@ class ExportWriter:
         packing = ".nii.gz" if final.name.lower().endswith(".gz") else ".nii"
         with ExitStack() as undo:
             new = undo.enter_context(staged(final, folder=False, extension=packing, **options))
-            text = undo.enter_context(staged(_sidecar(final), folder=False, **options))
+            text = undo.enter_context(staged(beside(final, ".json"), folder=False, **options))
             nib.save(image, new)
             text.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -167,10 +168,6 @@ def _as_integers(array: FloatArray) -> NDArray[Any]:
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
             return values.astype(kind)
     return np.asarray(array, np.float32)
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(f"{image_stem(path)}.json")
 
 
 def _sidecar_content(items: list[SeriesItem], derivation: Derivation, suffix: str) -> dict[str, Any]:

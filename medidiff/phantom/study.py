@@ -19,6 +19,7 @@ from medidiff import __version__
 from medidiff.errors import NoImageError, RefusedError, UsageError
 from medidiff.io import discover, read
 from medidiff.io.atomic import check_target, staged
+from medidiff.io.bids import beside
 from medidiff.io.derivation import MAPS
 from medidiff.io.names import image_stem
 from medidiff.phantom.design import PIXEL_MM, SLICE_MM, Design
@@ -103,7 +104,7 @@ def make(
         CancelledError: `cancelled` said so.
     """
     images = [folder / TRUTH, *(folder / SCANS / f"{stem(d)}.nii.gz" for d in exposure.doses)]
-    texts = [path.with_name(f"{image_stem(path)}.json") for path in images]
+    texts = [beside(path, ".json") for path in images]
     for path in (folder / FILE, *images, *texts):
         check_target(path, overwrite=overwrite, inputs=())
     scans = scan(design, exposure, progress, cancelled)
