@@ -200,9 +200,10 @@ def _tell_skipped(plan: Any, out: Any, verbose: bool) -> None:
 
 def _dry_run(plan: Any, out: Any) -> int:
     """Prints what a run would do, and gives the exit code that it would start with."""
-    decisions = []
-    for entry in plan.entries:
-        decisions.append(entry.decision)
+    from medidiff.batch.failures import left_out
+
+    decisions = [entry.decision for entry in plan.entries]
+    for index, entry in enumerate(plan.entries, start=1):
         if entry.decision == "planned":
             for path in reversed(list(entry.outputs.values())):
                 out.planned(path)
@@ -211,7 +212,9 @@ def _dry_run(plan: Any, out: Any) -> int:
         elif entry.decision == "skipped":
             out.say(f"would skip: {entry.item.label}: {entry.reason}")
         else:
-            click.echo(f"medidiff: error: {entry.reason}", err=True)
-    if "refused" not in decisions:
-        return 0
-    return 4 if "planned" in decisions else 5
+            out.finished(index, len(plan.entries), left_out(entry))
+    code = 0
+    if "refused" in decisions:
+        code = 4 if "planned" in decisions else 5
+    out.rehearsed(code)
+    return code

@@ -134,6 +134,10 @@ class JsonLines(Lines):
             emit("error", code="cancelled", text="Cancelled; nothing is half-written.", hint="")
         emit("done", exit_code=account.exit_code)
 
+    def rehearsed(self, code: int) -> None:
+        """The last event of a run that does nothing."""
+        emit("done", exit_code=code)
+
     def failed(self, error: MedidiffError) -> None:
         """An error before the first series."""
         emit("error", code=CODES[error.exit_code], **_words(error))

@@ -104,5 +104,8 @@ class Lines:
             counts = {s: account.count(s) for s in ("denoised", "skipped", "refused", "failed")}
             self.say(f"series: {', '.join(f'{n} {status}' for status, n in counts.items() if n)}")
 
+    def rehearsed(self, code: int) -> None:
+        """A run that does nothing is over."""
+
     def failed(self, error: MedidiffError) -> None:
         """The run did not start; the message itself is printed elsewhere."""

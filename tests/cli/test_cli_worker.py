@@ -130,7 +130,17 @@ def test_a_dry_run_plans_in_events(run: Callable, tmp_path: Path) -> None:
         "denoise", source, "-o", tmp_path / "o.nrrd", "--modality", "ct", "--dry-run", "--progress", "jsonl"
     )
     assert [e["path"] for e in events(ran.out) if e["event"] == "plan"] == [str(tmp_path / "o.nrrd")]
+    assert events(ran.out)[-1] == {"event": "done", "exit_code": 0}
     assert not (tmp_path / "o.nrrd").exists()
+    (tmp_path / "o.nrrd").write_bytes(b"there")
+    ran = run(
+        "denoise", source, "-o", tmp_path / "o.nrrd", "--modality", "ct", "--dry-run", "--progress", "jsonl"
+    )
+    assert ran.code == 5
+    *_, error, done = events(ran.out)
+    assert (error["event"], error["code"]) == ("error", "refused")
+    assert "the output exists" in error["text"]
+    assert done == {"event": "done", "exit_code": 5}
 
 
 def test_simulate_tells_its_path_in_an_event(run: Callable, tmp_path: Path) -> None:
