@@ -7,8 +7,10 @@ of three slices binned two by two are a truth whose own noise is small (0.4 of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -66,68 +68,94 @@ def _series(
     window = WINDOWS["chest" if scan.source.startswith(CHEST) else "abdomen"]
     for k in np.unique(np.linspace(min(1, last), max(last - 1, 0), count).astype(int)):
         name = f"{scan.label}:{part}:{k}{' binned' if binned else ''}"
-        make = _maker(
-            name, scan, volume, hu, int(k), own, kernel, Protocol(window, None, RMSE_CLIP_HU), binned
-        )
-        yield Slot(name, CLEAN if binned else NOISY, tuple(f"{d:.0%}" for d in doses), make)
+        protocol = Protocol(window, None, RMSE_CLIP_HU)
+        place = Place(name, scan, volume, hu, int(k), own, kernel, protocol, binned)
+        yield Slot(name, CLEAN if binned else NOISY, tuple(f"{d:.0%}" for d in doses), place.case)
 
 
-def _maker(
-    name: str,
-    scan: Scan,
-    volume: Volume,
-    hu: FloatArray,
-    k: int,
-    own: float,
-    kernel: Kernel,
-    protocol: Protocol,
-    binned: bool,
-) -> Callable[[str], Case]:
-    """The function that makes the cases of one slice; the noise is simulated once for all doses."""
-    where = [k] if len(hu) < 3 else [k - 1, k, k + 1]
+class _Noises(NamedTuple):
+    """Unscaled noise of a slice and its neighbours, with what the slice's own tells of it."""
 
-    @lru_cache(1)
-    def noises() -> tuple[list[FloatArray], BoolArray, Spectrum | None, FloatArray]:
+    planes: list[FloatArray]
+    body: BoolArray
+    spectrum: Spectrum | None
+    local: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One slice that is made noisy; its noise is simulated once for all doses.
+
+    Attributes:
+        name: of the slot.
+        scan: which it is.
+        volume: that it lies in, for the geometry.
+        hu: ``[z, y, x]`` that it is taken from, binned or not.
+        k: its index there.
+        own: noise SD of the scan.
+        kernel: of the noise to insert.
+        protocol: of the figures.
+        binned: whether `hu` is.
+    """
+
+    name: str
+    scan: Scan
+    volume: Volume
+    hu: FloatArray
+    k: int
+    own: float
+    kernel: Kernel
+    protocol: Protocol
+    binned: bool
+
+    @property
+    def where(self) -> list[int]:
+        """The slice with its neighbours."""
+        return [self.k] if len(self.hu) < 3 else [self.k - 1, self.k, self.k + 1]
+
+    @cached_property
+    def noises(self) -> _Noises:
+        """Noise at any dose; it is scaled for each."""
+        hu, k, pixel_mm = self.hu, self.k, self.volume.pixel_mm
         found, local = [], np.ones_like(hu[k])
-        for i in where:
+        for i in self.where:
             rng = np.random.default_rng([SEED, int(i), len(hu)])
             # Binned slices play small patients at the original pixel size, as in training.
-            scale = 2.0 if binned else 1.0
-            bases = ct.bases(hu[i], volume.pixel_mm, rng, views=VIEWS, scale=scale)
-            found.append(ct.combine(bases, 0.25, ct.Scanner(kernel=kernel)))
+            bases = ct.bases(hu[i], pixel_mm, rng, views=VIEWS, scale=2.0 if self.binned else 1.0)
+            found.append(ct.combine(bases, 0.25, ct.Scanner(kernel=self.kernel)))
             if i == k:
-                local = relative_sd(bases.quantum, hu[k], volume.pixel_mm)
+                local = relative_sd(bases.quantum, hu[k], pixel_mm)
         body = np.asarray(ndimage.gaussian_filter(hu[k], 2.0) > BODY_HU, np.bool_)
-        return found, body, spectrum_of(found[where.index(k)], body, volume.pixel_mm), local
+        return _Noises(found, body, spectrum_of(found[self.where.index(k)], body, pixel_mm), local)
 
-    def make(level: str) -> Case:
+    def case(self, level: str) -> Case:
+        """The slice at a dose, as "25%"."""
+        hu, where, own, binned = self.hu, self.where, self.own, self.binned
         dose = float(level.rstrip("%")) / 100.0
         total = own / float(np.sqrt(dose))
         inserted = total if binned else own * float(np.sqrt((1.0 - dose) / dose))
-        added, body, spectrum, local = noises()
-        planes = [hu[i] + ct.scale_to(n, hu[i], inserted) for i, n in zip(where, added, strict=True)]
+        noises = self.noises
+        planes = [hu[i] + ct.scale_to(n, hu[i], inserted) for i, n in zip(where, noises.planes, strict=True)]
         noisy = np.clip(np.stack(planes), *HU_RANGE).astype(np.float32)
         return Case(
-            slot=name,
-            label=scan.source,
-            patient=scan.patient,
+            slot=self.name,
+            label=self.scan.source,
+            patient=self.scan.patient,
             level=level,
             kind=CLEAN if binned else NOISY,
-            volume=Volume(noisy, volume.affine, "CT", "HU"),
+            volume=Volume(noisy, self.volume.affine, "CT", "HU"),
             slab=noisy,
-            slab_centre=where.index(k),
-            reference=hu[k],
-            body=body,
+            slab_centre=where.index(self.k),
+            reference=hu[self.k],
+            body=noises.body,
             fraction=0.0 if binned else dose,
             sigma=total,
             total=float(np.hypot(total, BINNED * own)) if binned else total,
             own=BINNED * own if binned else own,
-            protocol=protocol,
-            spectrum=spectrum,
-            relative=local,
+            protocol=self.protocol,
+            spectrum=noises.spectrum,
+            relative=noises.local,
         )
-
-    return make
 
 
 def spectrum_of(noise: FloatArray, body: BoolArray, pixel_mm: float) -> Spectrum | None:

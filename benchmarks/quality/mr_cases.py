@@ -8,8 +8,9 @@ binned two by two are scans of low resolution (1.1 to 2 mm) with about half of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,8 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS, acquisition: mr.MRNoi
             own = own_level(array)
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 name = f"{scan.label}:{k}"
-                make = _maker(name, scan, volume.affine, array, int(k), scale, own, NOISY, acquisition)
-                yield Slot(name, NOISY, tuple(f"{level:.0%}" for level in levels), make)
+                place = Place(name, scan, volume.affine, array, int(k), scale, own, NOISY, acquisition)
+                yield Slot(name, NOISY, tuple(f"{level:.0%}" for level in levels), place.case)
             small = binned(array)
             if min(small.shape[1:]) < SMALLEST:
                 continue
@@ -65,51 +66,68 @@ def mr_slots(count: int, levels: Sequence[float] = LEVELS, acquisition: mr.MRNoi
             )
             for k in np.linspace(0.25 * last, 0.75 * last, count).astype(int):
                 name = f"{scan.label}:{k} binned"
-                make = _maker(name, scan, affine, small, int(k), scale, left, CLEAN, acquisition)
-                yield Slot(name, CLEAN, clean, make)
+                place = Place(name, scan, affine, small, int(k), scale, left, CLEAN, acquisition)
+                yield Slot(name, CLEAN, clean, place.case)
 
 
-def _maker(
-    name: str,
-    scan: Scan,
-    affine: NDArray[np.float64],
-    array: FloatArray,
-    k: int,
-    scale: float,
-    own: float,
-    kind: str,
-    acquisition: mr.MRNoise,
-) -> Callable[[str], Case]:
-    """The function that makes the cases of one slice; its reference has the resolution of the noisy scan."""
-    top = float(np.percentile(array, 99.5))
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One slice that is made noisy; its reference has the resolution of the noisy scan.
 
-    def make(level: str) -> Case:
+    Attributes:
+        name: of the slot.
+        scan: which it is.
+        affine: of the noisy volume.
+        array: ``[z, y, x]`` that the slice is taken from, binned or not.
+        k: its index there.
+        scale: foreground p99, of which the levels are shares.
+        own: noise SD of `array`.
+        kind: `NOISY`, or `CLEAN` where `array` is binned.
+        acquisition: how the samples are taken; its `sigma` is set from the level.
+    """
+
+    name: str
+    scan: Scan
+    affine: NDArray[np.float64]
+    array: FloatArray
+    k: int
+    scale: float
+    own: float
+    kind: str
+    acquisition: mr.MRNoise
+
+    @cached_property
+    def top(self) -> float:
+        """Range of the PSNR."""
+        return float(np.percentile(self.array, 99.5))
+
+    def case(self, level: str) -> Case:
+        """The slice at a level, as "6%"."""
+        array, k, own = self.array, self.k, self.own
         share = float(level.rstrip("%")) / 100.0
-        sigma = share * scale
+        sigma = share * self.scale
         seed = [SEED, k, int(round(1000 * share))]
-        params = replace(acquisition, sigma=sigma)
+        params = replace(self.acquisition, sigma=sigma)
         noisy, clean, _ = mr.simulate_pair(array[k - 1 : k + 2], params, np.random.default_rng(seed))
         slab, centre = _slab(array, noisy, k, params, seed)
         return Case(
-            slot=name,
-            label=scan.label.split("/")[-1].split(".")[0],
-            patient=scan.patient,
+            slot=self.name,
+            label=self.scan.label.split("/")[-1].split(".")[0],
+            patient=self.scan.patient,
             level=level,
-            kind=kind,
-            volume=Volume(noisy, affine, "MR", "a.u."),
+            kind=self.kind,
+            volume=Volume(noisy, self.affine, "MR", "a.u."),
             slab=slab,
             slab_centre=centre,
             reference=clean[1],
-            body=foreground(array[k] / np.float32(scale)),
-            fraction=own**2 / (own**2 + sigma**2) if kind == NOISY else 0.0,
+            body=foreground(array[k] / np.float32(self.scale)),
+            fraction=own**2 / (own**2 + sigma**2) if self.kind == NOISY else 0.0,
             sigma=sigma,
             total=float(np.hypot(own, sigma)),
             own=own,
-            protocol=Protocol(None, data_range=top),
-            floor=own / BINNED if kind == CLEAN else own,
+            protocol=Protocol(None, data_range=self.top),
+            floor=own / BINNED if self.kind == CLEAN else own,
         )
-
-    return make
 
 
 def _slab(

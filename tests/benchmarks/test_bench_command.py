@@ -114,8 +114,8 @@ def test_texture_is_beside_the_reference(cases: dict[str, Case]) -> None:
 
 def test_the_slab_of_mr_holds_the_three_slices(rng: np.random.Generator) -> None:
     array = np.abs(100.0 + 10.0 * rng.standard_normal((12, 32, 32))).astype(np.float32)
-    make = mr_cases._maker("v:2", SCAN, np.eye(4), array, 2, 120.0, 2.0, NOISY, mr_cases.WHITE)
-    case = make("6%")
+    place = mr_cases.Place("v:2", SCAN, np.eye(4), array, 2, 120.0, 2.0, NOISY, mr_cases.WHITE)
+    case = place.case("6%")
     assert case.slab.shape[0] == 7  # two before, four after
     np.testing.assert_array_equal(case.slab[case.slab_centre - 1 : case.slab_centre + 2], case.volume.array)
     assert case.sigma == pytest.approx(7.2)
