@@ -65,31 +65,37 @@ def estimate(volume: Volume) -> NoiseEstimate:
 
 
 def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
-    levels, modes, pixels, frequencies = [], [], [], []
+    levels, pixels, frequencies = [], [], []
     for k in shown:
-        padding = None if volume.padding is None else volume.padding[k]
-        if (around := fill.border_fill(volume.array[k], padding)) is not None:
-            padding = around if padding is None else around | padding
-        image = estimate_ct.clean_hu(volume.array[k], padding)
-        mask = estimate_ct.soft_tissue(image, padding)
-        n = int(np.count_nonzero(mask))
-        pixels.append(n)
+        image, mask = _soft_tissue(volume, int(k))
+        pixels.append(int(np.count_nonzero(mask)))
         levels.append(estimate_ct.quiet_level(image, mask))
-        modes.append(estimate_ct.mask_mode(image, mask) if n >= estimate_ct.MIN_PIXELS else float("nan"))
         frequency = texture.kernel_frequency(image, volume.pixel_mm, mask)
-        if frequency is not None and n >= estimate_ct.MIN_PIXELS:
+        if frequency is not None and pixels[-1] >= estimate_ct.MIN_PIXELS:
             frequencies.append(frequency)
-        scratch.release(volume.array)
     if frequencies:
         kernel = float(np.quantile(frequencies, KERNEL_QUANTILE))
         found = np.asarray(levels) / estimate_ct.noise_share(kernel * volume.pixel_mm / 10)
         method = "quietest local SD in soft tissue"
     else:
         kernel = None
-        found = np.asarray(modes)
+        enough = [n >= estimate_ct.MIN_PIXELS for n in pixels]
+        modes = [estimate_ct.mask_mode(*_soft_tissue(volume, int(k))) for k in shown[enough]]
+        found = np.full(len(shown), np.nan)
+        found[enough] = modes
         method = "mode of the local SD in soft tissue (GNL)"
     sigma, per_slice = _combine(found, np.asarray(pixels), shown, volume)
     return NoiseEstimate(sigma, per_slice, method, int(np.sum(pixels)), volume.unit, kernel)
+
+
+def _soft_tissue(volume: Volume, k: int) -> tuple[FloatArray, BoolArray]:
+    """Slice k without what shows no image, and where it shows soft tissue."""
+    padding = None if volume.padding is None else volume.padding[k]
+    if (around := fill.border_fill(volume.array[k], padding)) is not None:
+        padding = around if padding is None else around | padding
+    image = estimate_ct.clean_hu(volume.array[k], padding)
+    scratch.release(volume.array)
+    return image, estimate_ct.soft_tissue(image, padding)
 
 
 def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:

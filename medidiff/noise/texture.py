@@ -112,6 +112,6 @@ def _patch_power(image: FloatArray, mask: BoolArray) -> FloatArray | None:
     if np.count_nonzero(inside) < MIN_PATCHES:
         return None
     chosen = patches[inside]
-    window = np.hanning(PATCH_PX)[:, None] * np.hanning(PATCH_PX)[None, :]
+    window = np.outer(np.hanning(PATCH_PX), np.hanning(PATCH_PX)).astype(np.float32)
     centred = (chosen - chosen.mean(axis=(1, 2), keepdims=True)) * window
     return np.asarray(np.abs(fft.rfft2(centred)) ** 2, dtype=np.float32)
