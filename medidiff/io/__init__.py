@@ -7,6 +7,12 @@ two spacings) is several items; `open_output` takes them one after the other and
 
 A 4-D file is one item and one volume: its 3-D volumes lie one after the other along z, and ``adjacent`` is
 False at their borders, so that no slice takes context from another time point. It is written as one 4-D file.
+
+Finding: `walk` lists files (`archive`: in zip files), `formats` tells what they are, `discovery` makes the
+`items`. Each format has a reader and a writer: the room `dicom`; `nifti` with `nifti_header`; `itk` for NRRD
+and MetaImage, with ``itk_*`` and `meta_header`; what the latter two share: `grid`, `align` and `streams`.
+Writing: `output` is the one protocol, `export` turns DICOM series into files, `atomic` lets them appear
+whole. What an output says of itself: `derivation`, `provenance`, `bids`; `names` makes text safe for it.
 """
 
 from __future__ import annotations

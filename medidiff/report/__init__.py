@@ -2,6 +2,14 @@
 
 The page is made from report.json and the stored slices alone, so that it can be built again at any time, and
 every number on it is one of report.json.
+
+What it holds: `head` and `identity` (what was done, to whose scan), `measure` (a figure with how to read
+it), made for a series by `alone` or `against` a reference; `pictures` of slices. `study` gathers them,
+`files` puts them on disk, `table` is the CSV, `cohort` looks over many reports. `privacy` keeps names out.
+
+How it is shown: `page`, `cohort_page` and `phantom_page` fill the templates through `render`; `curves`
+chooses plots and `plots` draws them as a `figure`; `panels`, `gallery` and `orientation` show slices;
+`wording` says how values read.
 """
 
 from medidiff.report.against import ArmFigures, against

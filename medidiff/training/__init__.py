@@ -5,8 +5,8 @@ its scans, `pack` carries them to a machine that has none.
 
 From scans to samples, on the CPU: a source (`ct_source` with `ct_cache` and `ct_reference`; `mr_source` with
 `mr_stacks` and `mr_own`) simulates noisy slices, `patches` cuts them into `samples`, `inputs` and `variants`
-change them for ablations, `loader` makes batches of them in a process of its own. The same on an accelerator,
-in JAX: `device` and the files ``device_*``.
+change them for ablations, `loader` makes batches of them in a process of its own (`workers`). The same on an
+accelerator, in JAX: `device` and the files ``device_*``.
 
 From samples to weights: `trainer` is the loop, `step` and `step_jax` one step of it, `muon` the optimiser,
 `penalties` optional terms of the loss, `start` the first weights, `checkpoint` and `resume` the way back into
