@@ -125,6 +125,12 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
     from medidiff.errors import UsageError
     from medidiff.io.names import format_of
 
+    if options["slices"] and not options["page"]:
+        raise UsageError(
+            "--slices chooses slices that the page of --report shows",
+            received=f"--slices {','.join(map(str, options['slices']))} without --report",
+            hint="Add --report, or leave --slices out: all slices are denoised.",
+        )
     sigma = options["sigma"]
     is_map = isinstance(sigma, Path)
     file_format, file = options["file_format"], None

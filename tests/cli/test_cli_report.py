@@ -129,6 +129,7 @@ def test_report_says_what_is_wrong(run: Callable, tmp_path: Path, done: Path) ->
         (("evaluate",), 2, "--reference"),
         (("evaluate", "--reference", done, "--test", "x=nowhere"), 2, "nowhere"),
         (("denoise", tmp_path, "-o", tmp_path / "o", "--slices", "0,x"), 2, "Received: 0,x"),
+        (("denoise", tmp_path, "-o", tmp_path / "o", "--slices", "3"), 2, "--slices 3 without --report"),
     ):
         ran = run(*args)
         assert ran.code == code, args
