@@ -89,7 +89,10 @@ class Noisy:
         return np.asarray((1 - self.share) * image + self.share * self.volume.array, np.float32)
 
     def figures(self, image: FloatArray) -> list[str]:
-        """PSNR in body and tissue, of the image and as `mean_ref`."""
+        """PSNR in body and tissue, of the image and as `mean_ref`.
+
+        Of the volume as a whole, as BM4D sees it; `medidiff.evaluation.psnr` is a mean over slices.
+        """
         return [
             f"{20 * np.log10(self.top / np.sqrt(np.mean((x - self.clean)[where] ** 2))):.2f}"
             for x in (image, self.blended(image))
