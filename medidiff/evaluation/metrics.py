@@ -37,7 +37,8 @@ def ssim(
     """Structural similarity (Wang et al. 2004) on the windowed image: 7x7 uniform, K1 0.01, K2 0.03.
 
     Sample covariance and a border of 3 px left out, as in scikit-image. With `valid` the map is averaged over
-    valid pixels inside that border; pixels that are not valid count as the low end in both images.
+    valid pixels inside that border; pixels that are not valid count as the low end in both images, so that
+    nothing from outside of a mask enters (the definition of the SynthRAD2023 challenge).
 
     Args:
         reference: ``[z, y, x]``.

@@ -182,7 +182,11 @@ class Protocol:
         clip = "unclipped" if self.rmse_clip is None else "clipped to [{:g}, {:g}]".format(*self.rmse_clip)
         vif = "255 at the data range" if self.rmse_clip is None else "the values of RMSE"
         mask = "padding excluded" if self.exclude_padding else "padding included"
-        region = f", {self.region} only (VIF: windows wholly in it)" if self.region else ""
+        region = (
+            f", {self.region} only (VIF: windows wholly in it; SSIM, HaarPSI: low end outside)"
+            if self.region
+            else ""
+        )
         return (
             f"{shown}, data range {given if self.window is None else '1'}, "
             f"SSIM {SSIM_WINDOW}x{SSIM_WINDOW} uniform, HaarPSI as shown (0 to 255), RMSE {clip}, "

@@ -85,6 +85,7 @@ def test_figures_in_a_region_are_those_of_its_pixels_and_say_so(trunk: tuple[Vol
     test = scan.with_array(array)
     region = Region(np.broadcast_to(inside, scan.array.shape), "mask liver.nii.gz")
     found = compare(scan, test, region=region)
+    assert "SSIM, HaarPSI: low end outside" in str(found.protocol)  # what a reader must know to compare
     assert found.rmse.mean == pytest.approx(4.0, abs=1e-3)
     assert found.excluded == pytest.approx(1 - inside.mean())
     assert "mask liver.nii.gz only" in str(found.protocol)
