@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from medidiff.cli.options import INPUT, HelpfulCommand, progress_option, talk_options
-from medidiff.errors import readable
+from medidiff.errors import OutputError, readable
 
 if TYPE_CHECKING:
     from medidiff.training.config import TrainConfig
@@ -63,12 +63,18 @@ def command(
     from medidiff import models
     from medidiff.cli.events import emit
     from medidiff.cli.progress import choose, counter, made
+    from medidiff.training.checkpoint import check_folder
     from medidiff.training.config import load
 
     config = load(config_file)
     bundle = None if start is None else models.load(start)
     if pack_file is None:
         _check_backend()
+        check_folder(Path(config.output) / config.name, resume=resume)
+    elif pack_file.exists():
+        raise OutputError(
+            "The file exists already", where=pack_file, hint="Choose another name, or remove it."
+        )
     if not config.data.pack:
         _say_scans(config, quiet=quiet, verbose=verbose)
     if config.modality == "ct" and not config.data.pack:
@@ -134,9 +140,15 @@ def _many(count: int, thing: str) -> str:
 
 def _check_backend() -> None:
     """Refuses to begin without the library that the backend of Keras needs."""
-    from medidiff.errors import EngineError
+    from medidiff.errors import EngineError, UsageError
 
-    jax = os.environ.get("KERAS_BACKEND") == "jax"
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in ("tensorflow", "jax"):
+        raise UsageError(
+            "Training runs on TensorFlow or JAX", received=f"KERAS_BACKEND={backend}",
+            hint="Unset KERAS_BACKEND, or set it to tensorflow or jax.",
+        )  # fmt: skip
+    jax = backend == "jax"
     if jax and (find_spec("jax") is None or find_spec("keras") is None):
         raise EngineError("KERAS_BACKEND is jax, and JAX or Keras is not installed",
                           hint="Run: pip install jax keras, or unset KERAS_BACKEND.")  # fmt: skip

@@ -82,6 +82,24 @@ def save(folder: Path, checkpoint: Checkpoint, name: str = FILE) -> Path:
     return path
 
 
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Refuses to begin where a run is already, or to go on where none is, before anything slow.
+
+    Raises:
+        OutputError: there is a checkpoint, and it is not to be gone on from.
+        ModelError: there is none to go on from.
+    """
+    there = (folder / FILE).exists()
+    if there and not resume:
+        raise OutputError(
+            "A run of this name is there already", where=folder, hint="Use --resume, or another name."
+        )
+    if resume and not there:
+        raise ModelError(
+            "There is no checkpoint to resume from", where=folder / FILE, hint="Start without --resume."
+        )
+
+
 def owner(folder: Path) -> str | None:
     """The word of the process that wrote the checkpoint of a folder; None if there is no readable one."""
     try:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.errors import ModelError, UsageError
+from medidiff.io.atomic import staged
 from medidiff.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write(
     """Writes the pack of a run; its scans take turns until the size is reached.
 
     Args:
-        path: file to write; replaced if it is there.
+        path: file to write.
         config: the run, whose cache (CT) or scans (MR) are at hand.
         megabytes: largest size.
         say: called with a line for each role.
@@ -64,9 +65,9 @@ def write(
     Raises:
         UsageError: not even one item of each role fits.
         NoImageError: there is no data to pack.
+        OutputError: the file is there already, or cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    with staged(path, folder=False, overwrite=False, inputs=()) as beside:
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as pack:
             pack.writestr("meta.json", json.dumps({"version": VERSION, "modality": config.modality}))
             for role, share in (("train", 1.0 - VAL_SHARE), ("val", VAL_SHARE)):
@@ -82,9 +83,6 @@ def write(
                                      hint="Allow more.")  # fmt: skip
                 if say:
                     say(f"{role}: {count} items, {share * megabytes - left / 1e6:.1f} MB")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -85,12 +85,7 @@ class Trainer:
         self.changes: tuple[str, ...] = ()
         """Settings that a resumed run has not in common with its checkpoint."""
         self._sync: Callable[[], None] = lambda: None
-        if not resume and (self.folder / checkpoints.FILE).exists():
-            raise OutputError(
-                "A run of this name is there already",
-                where=self.folder,
-                hint="Use --resume, or another name.",
-            )
+        checkpoints.check_folder(self.folder, resume=resume)
         previous = keras.mixed_precision.dtype_policy()
         keras.utils.set_random_seed(config.seed)
         keras.mixed_precision.set_dtype_policy(config.optimiser.precision)
