@@ -13,8 +13,8 @@ import numpy as np
 
 from medidiff import scratch
 from medidiff.batch.account import Outcome
-from medidiff.batch.derivations import copied, derivation_of
 from medidiff.batch.failures import cancelled_outcome, failed, left_out, unexpected
+from medidiff.batch.headers import copied, derivation_of
 from medidiff.batch.planning import Entry, Plan, suits
 from medidiff.batch.pool import Pool
 from medidiff.batch.roi import bounds_of

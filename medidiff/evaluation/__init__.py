@@ -20,10 +20,9 @@ from medidiff.evaluation.bias import BinBias, hu_bias
 from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
 from medidiff.evaluation.cohort import Arm, Case, Cohort, Difference, Summary, cohort
 from medidiff.evaluation.compare import Comparison, check_same_grid, compare
-from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.haarpsi import haarpsi
 from medidiff.evaluation.metrics import psnr, rmse, ssim
-from medidiff.evaluation.noref import NoReference
+from medidiff.evaluation.noref import Flag, NoReference
 from medidiff.evaluation.protocol import WINDOWS, Protocol, Window, parse_window
 from medidiff.evaluation.region import Region, body, region_of
 from medidiff.evaluation.removed import RemovedNoise, removed_noise

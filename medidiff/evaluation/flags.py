@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from medidiff.evaluation.flag import Flag
-from medidiff.evaluation.noref import FEWEST_PIXELS, NoReference
+from medidiff.evaluation.noref import FEWEST_PIXELS, Flag, NoReference
 
 REMOVED_HIGH, REMOVED_LOW = 1.2, 0.3
 """SD of what was removed over the noise SD. A posterior draw has 1, a posterior mean less; the estimate of

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from medidiff.evaluation.drift import Drift
-from medidiff.evaluation.flag import Flag
 from medidiff.evaluation.noise_level import NoiseLevel
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.structure import ResidualTest
@@ -18,6 +17,30 @@ UNIFORM = 0.2
 
 FEWEST_PIXELS = 500
 """Of uniform tissue: fewer say too little about an SD or a mean to print it or to flag it."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One thing that a reader should look at.
+
+    Attributes:
+        slice: index of the slice from 0; None for the whole series.
+        kind: ``"structure"``, ``"edges"``, ``"removed"``, ``"drift"``, ``"noise"``, ``"uncertainty"`` or
+            ``"unchanged"``.
+        text: the reason, for people.
+        value: the figure that gave rise to it.
+        limit: the figure it was held against.
+    """
+
+    slice: int | None
+    kind: str
+    text: str
+    value: float
+    limit: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

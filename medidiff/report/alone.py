@@ -8,8 +8,7 @@ from typing import Any
 from medidiff.denoise import Result
 from medidiff.evaluation.before_after import before_after
 from medidiff.evaluation.drift import BLOCK_PX
-from medidiff.evaluation.flag import Flag
-from medidiff.evaluation.noref import NoReference
+from medidiff.evaluation.noref import Flag, NoReference
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.structure import PATCH_PX, ResidualTest
 from medidiff.report.measure import INTERVAL, Measure, of_slices

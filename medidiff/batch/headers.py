@@ -1,4 +1,4 @@
-"""What the headers of an output say about how it was made."""
+"""Headers: what those of an output say about how it was made."""
 
 from __future__ import annotations
 
