@@ -45,8 +45,8 @@ def agreement(evaluator: Evaluator) -> float:
         evaluator: of the scan, with the noise estimated.
 
     Returns:
-        Median over slices, within `LIMITS` (lower by `KNOWN` where the estimate cannot be right); 1 where there is too little tissue, and where the estimate is
-        outside of what the network was trained on.
+        Median over slices, within `LIMITS`, or below them as `KNOWN` says; 1 where there is too little
+        tissue, and where the estimate is outside of what the network was trained on.
     """
     count = len(evaluator.volume.array)
     chosen = np.unique(np.linspace(0, count - 1, SLICES + 2).astype(int)[1:-1])

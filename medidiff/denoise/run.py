@@ -161,7 +161,8 @@ class Run:
         mean = total / self.settings.draws
         if self.settings.draws > 1:
             spread = (square - self.settings.draws * mean**2) / (self.settings.draws - 1)
-            variance = of_draws(np.maximum(spread, 0.0).astype(np.float32), share, found.variance)
+            few = np.maximum(spread, 0.0).astype(np.float32)
+            variance = of_draws(few, self.settings.draws, share, found.variance)
         elif self.settings.uncertainty:
             variance = about_the_truth(image, found.mean, found.variance)
         return mean.astype(np.float32), variance

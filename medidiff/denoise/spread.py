@@ -13,7 +13,7 @@ LOW_SNR, FULL_SNR = 2.0, GAUSSIAN_SNR
 second it is as good as Gaussian; between, the answer goes over from the mean to the sampler's."""
 
 SMOOTH_PX = 5
-"""Side of the square over which the square of one difference becomes a variance."""
+"""Side of the square over which the square of one difference, or of a few, becomes a variance."""
 
 
 def trusted(mean: FloatArray, sigma: FloatArray | float, modality: str) -> FloatArray | np.float32:
@@ -44,14 +44,22 @@ def about_the_truth(image: FloatArray, mean: FloatArray, variance: FloatArray | 
     return np.asarray(variance + apart, np.float32)
 
 
-def of_draws(spread: FloatArray, share: FloatArray | np.float32, variance: FloatArray | None) -> FloatArray:
-    """Posterior variance where draws hold only a share of their own deviation from the mean.
+def of_draws(
+    spread: FloatArray, draws: int, share: FloatArray | np.float32, variance: FloatArray | None
+) -> FloatArray:
+    """Variance of the mean of M draws about the truth: that of the posterior, and of the mean 1/M of it.
+
+    The variance of so few draws scatters, by half of it with eight, and intervals made of it pixel by pixel
+    cover too little: its local mean counts. Where draws hold only a share of their own deviation from the
+    mean, v stands for the rest.
 
     Args:
         spread: variance of the draws as they are ``[y, x]``, share^2 times that of full draws.
+        draws: M.
         share: `trusted`.
         variance: v of the mean, or None.
     """
+    stated = np.float32(1.0 + 1.0 / draws) * ndimage.uniform_filter(spread, SMOOTH_PX)
     if variance is None:
-        return spread
-    return np.asarray(spread + (np.float32(1.0) - share**2) * variance, np.float32)
+        return np.asarray(stated, np.float32)
+    return np.asarray(stated + (np.float32(1.0) - share**2) * variance, np.float32)

@@ -24,15 +24,26 @@ def test_an_answer_that_is_not_the_mean_is_farther_from_the_truth(rng: np.random
 def test_draws_that_are_held_to_the_mean_still_state_the_posterior_variance(rng: np.random.Generator) -> None:
     """At any SNR: dark tissue must not come out as certain."""
     v, sigma = 9.0, 10.0
-    mean = np.repeat(np.linspace(0, 60, 7, dtype=np.float32)[:, None], 4000, 1)
-    share = trusted(mean, sigma, "mr")
-    assert share[0, 0] == 0.0  # type: ignore[index]
-    assert share[-1, 0] == 1.0  # type: ignore[index]
+    mean = np.repeat(np.linspace(0, 60, 7, dtype=np.float32), 25)[:, None] + np.zeros((1, 400), np.float32)
+    share = np.asarray(trusted(mean, sigma, "mr"))
+    assert share[0, 0] == 0.0
+    assert share[-1, 0] == 1.0
     draws = mean + share * np.sqrt(v) * rng.standard_normal((8, *mean.shape)).astype(np.float32)
     spread = draws.var(0, ddof=1).astype(np.float32)
-    stated = of_draws(spread, share, np.full_like(mean, v))
-    np.testing.assert_allclose(stated.mean(1), v, rtol=0.05)
-    np.testing.assert_array_equal(of_draws(spread, share, None), spread)
+    stated = of_draws(spread, 8, share, np.full_like(mean, v))
+    # Of the mean of the draws about the truth: v, and the variance of that mean.
+    truth = v * (1 + share**2 / 8)
+    middle = slice(12, None, 25)
+    np.testing.assert_allclose(stated[middle].mean(1), truth[middle].mean(1), rtol=0.05)
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_intervals_of_few_draws_hold_the_truth(count: int, rng: np.random.Generator) -> None:
+    """Truth and draws from one posterior: 90 % intervals of SD and mean hold 90 % of the truth."""
+    shape = (300, 300)
+    truth, draws = rng.standard_normal(shape), rng.standard_normal((count, *shape))
+    stated = of_draws(draws.var(0, ddof=1).astype(np.float32), count, np.float32(1.0), None)
+    assert np.mean(np.abs(draws.mean(0) - truth) < 1.645 * np.sqrt(stated)) == pytest.approx(0.90, abs=0.02)
 
 
 def test_ct_goes_by_the_sampler_everywhere() -> None:
