@@ -228,7 +228,11 @@ def _against(
     found = cohort(arms_of(cases, names), np.random.default_rng(SEED))
     if not silent:
         print_cohort(reference, found, cases, left_over)
-    return plain.several(reference, found, cases, left_over)
+    content = plain.several(reference, found, cases, left_over)
+    if page is not None:
+        page.cohort = {k: content["cohort"][k] for k in ("summaries", "differences")}
+        page.cohort["protocol"] = f"{found.protocol_text}, then over patients"
+    return content
 
 
 def _alone(scan: Path, tests: Tests, measures: Measures, plain: Plain, *, silent: bool) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medidiff.report.privacy import hashed
+
 if TYPE_CHECKING:
     from medidiff.batch.judging import Judged, Scored
     from medidiff.evaluation import Cohort, NoReference
@@ -51,7 +53,10 @@ class Plain:
         scans = [replace(c, comparisons={to[n]: v for n, v in c.comparisons.items()}) for c in cases]
         everything = replace(
             found,
-            arms=tuple(replace(a, name=to[a.name]) for a in found.arms),
+            arms=tuple(
+                replace(a, name=to[a.name], cases=tuple(replace(c, scan=self._scan(c.scan)) for c in a.cases))
+                for a in found.arms
+            ),
             summaries=tuple(replace(s, arm=to[s.arm]) for s in found.summaries),
             differences=tuple(
                 replace(d, first=to[d.first], second=to[d.second]) for d in found.differences
@@ -65,6 +70,11 @@ class Plain:
             "without_reference": {to[name]: list(labels) for name, labels in left_over.items()},
             "cohort": everything.as_dict(),
         }
+
+    def _scan(self, name: str) -> str:
+        """The name of a reference, whose folder may be called as a patient is."""
+        folder, _, stem = name.rpartition("/")
+        return name if self._names.identify or not folder else f"{hashed(folder.replace('/', ' '))}/{stem}"
 
     def alone(self, scan: Path, found: Sequence[tuple[str, NoReference]]) -> dict[str, Any]:
         """What changed from the scan to each test."""

@@ -40,6 +40,7 @@ class EvaluationPage:
         self.series: list[dict[str, Any]] = []
         self.images: Any = {}
         self.remarks: list[str] = []
+        self.cohort: dict[str, Any] | None = None
 
     def add(self, judged: Judged) -> None:
         """One reference and what was compared with it."""
@@ -70,6 +71,8 @@ class EvaluationPage:
         seconds = time.monotonic() - self.clock
         head = report.head("evaluation", self.started, seconds, command_line(), self.names)
         whole = {**head, "models": [], "engines": [], "series": self.series, "skipped_files": []}
+        if self.cohort is not None:
+            whole["cohort"] = self.cohort
         made = report.write(self.folder, whole, self.images, overwrite=False, page=True)
         if not quiet:
             for remark in self.remarks:

@@ -7,6 +7,7 @@ from typing import Any
 
 from medidiff.report.curves import plots_of
 from medidiff.report.gallery import gallery
+from medidiff.report.means import means
 from medidiff.report.node import Node, plain
 from medidiff.report.panels import PAGE_BYTES, show
 from medidiff.report.pictures import Images
@@ -43,8 +44,8 @@ def run_page(report: Mapping[str, Any], images: Images, only: int | None = None)
         "run.html", Node(report), heading=heading, title=f"medidiff report: {heading}",
         verdict=_verdict(report), settings=_settings(report), contents=contents, summary=summary,
         sections=sections, gallery=wrong, account=_account(report), command=report.get("command") or "",
-        paths_note=_paths_note(report),
-        engines=_engines(report),
+        paths_note=_paths_note(report), engines=_engines(report),
+        means=None if only else means(Node(report)),
     )  # fmt: skip
 
 
@@ -187,7 +188,8 @@ def _verdict(report: Mapping[str, Any]) -> str:
     """What became of the series, in a sentence or two."""
     series = report["series"]
     if report["kind"] == "evaluation":
-        return f"{count(sum(len(s['arms']) for s in series), 'scan')} compared with the reference."
+        several = "the reference" if len(series) == 1 else count(len(series), "reference")
+        return f"{count(sum(len(s['arms']) for s in series), 'scan')} compared with {several}."
     if not series:
         return "No series was found."
     states = [s["status"] for s in series]

@@ -3,7 +3,9 @@
 Columns: ``series`` (number in the report), ``label``, ``arm`` (which scan: the denoised one, or a name of
 `evaluate --test`), ``measure``, ``slice`` (counted from 1; empty for the figure of the whole series),
 ``value``, ``low`` and ``high`` (95 % confidence interval), ``unit``, ``protocol``. A series without figures
-has one row with its status as measure. Decimal point, comma between columns, UTF-8, as RFC 4180.
+has one row with its status as measure. Means over the patients of an evaluation have no series and the label
+``patients``; ``a - b`` as arm is the difference of two. Decimal point, comma between columns, UTF-8, as
+RFC 4180.
 """
 
 from __future__ import annotations
@@ -23,7 +25,21 @@ def table(report: Mapping[str, Any]) -> str:
     writer.writerow(COLUMNS)
     for number, series in enumerate(report["series"], start=1):
         writer.writerows([number, series["label"], *row] for row in _rows(series))
+    writer.writerows(["", "patients", *row] for row in _means(report.get("cohort")))
     return file.getvalue()
+
+
+def _means(cohort: Mapping[str, Any] | None) -> Iterator[list[Any]]:
+    """Means over patients, and differences of arms."""
+    if not cohort:
+        return
+    for found in (*cohort["summaries"], *cohort["differences"]):
+        arm = found["arm"] if "arm" in found else f"{found['first']} - {found['second']}"
+        mean = found["per_patient"]
+        ends = [_cell(mean[key]) for key in ("value", "low", "high")]
+        yield [
+            arm, found["metric"].lower(), "", *ends, found["unit"], f"{cohort['protocol']}; {mean['text']}",
+        ]  # fmt: skip
 
 
 def _rows(series: Mapping[str, Any]) -> Iterator[list[Any]]:

@@ -218,3 +218,18 @@ def test_figures_in_json_name_no_folder_either(
     arms = [arm["name"] for arm in json.loads(text)["cohort"]["arms"]]
     assert len(set(arms)) == 2
     assert [t["name"] for t in json.loads(text)["tests"]] == arms
+
+
+def test_folders_of_niftis_that_are_called_after_patients_are_in_no_json(
+    run: Callable, tmp_path: Path
+) -> None:
+    for who in ("DOE_JOHN", "ROE_JANE"):
+        nifti(tmp_path / "t" / who / "ct.nii.gz", 0)
+        nifti(tmp_path / "n" / who / "ct.nii.gz", 5)
+    args = ("evaluate", "--reference", tmp_path / "t", "--test", f"n={tmp_path / 'n'}", "--modality", "ct")
+    ran = run(*args, "--report", tmp_path / "r", "--json", tmp_path / "f.json")
+    assert ran.code == 0, ran.err
+    for file in (tmp_path / "f.json", tmp_path / "r" / "report.json", tmp_path / "r" / "report.html"):
+        assert "DOE" not in file.read_text(), file
+    (arm,) = json.loads((tmp_path / "f.json").read_text())["cohort"]["arms"]
+    assert len({case["scan"] for case in arm["cases"]}) == 2  # told apart all the same
