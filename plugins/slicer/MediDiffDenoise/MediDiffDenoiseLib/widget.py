@@ -226,7 +226,7 @@ class Panel(VTKObservationMixin):
         if p.roi is not None and p.inputVolume is not None and not slicer.mrmlScene.IsBatchProcessing():
             fit(p.roi, p.inputVolume)
         self.models.show(self.machine.report, p.modality, p.model)
-        ui.presetHintLabel.text = PRESET_HINTS[p.preset]
+        ui.presetHintLabel.text = PRESET_HINTS.get(p.preset, "")  # while a scene of another version is read
         ui.stepsSpinBox.enabled = p.preset != "fast"
         ui.seedSpinBox.enabled = p.preset == "quality"
         ui.sequenceLabel.visible = isSequenceFrame(p.inputVolume)
