@@ -15,6 +15,12 @@ BoolArray = NDArray[np.bool_]
 HU_RANGE = (-1024.0, 3071.0)
 """HU that 12 stored bits hold with the usual Rescale Intercept of -1024."""
 
+HU_NAMES = ("lung", "fat", "soft", "dense", "bone")
+"""Kinds of tissue that HU tell apart; "lung" holds the air around the patient too."""
+
+HU_EDGES = (-1024.0, -500.0, -200.0, 200.0, 600.0, 1900.0)
+"""Edges of their bins, one more than kinds."""
+
 CUBIC = 1.3
 """Largest over smallest voxel side up to which a volume counts as cubic."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from medidiff.volume import HU_NAMES
 from quality.averages import difference, mean, order_of_levels, select
 from quality.case import CLEAN, NOISY
 from quality.rows import Row
-from quality.table import TISSUES, markdown
+from quality.table import markdown
 
 MET, NOT_MET, NOT_MEASURED = "met", "**not met**", "not measured"
 SOFT_HU, OTHER_HU = 1.0, 5.0
@@ -155,7 +156,7 @@ def _above(
 def _bias(rows: list[Row], kind: str, level: str, ours: str) -> Part | None:
     """The worst bin against its limit; soft tissue apart."""
     mine = select(rows, kind, level, ours)
-    values = {t: mean(mine, f"bias_{t}").value for t in TISSUES}
+    values = {t: mean(mine, f"bias_{t}").value for t in HU_NAMES}
     known = {t: v for t, v in values.items() if v is not None}
     if "soft" not in known:
         return None

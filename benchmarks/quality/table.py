@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from medidiff.evaluation.bootstrap import Interval
+from medidiff.volume import HU_NAMES
 from quality.averages import difference, mean, order_of_levels, select
 from quality.rows import Row
 
 WITH_INTERVAL = {"psnr": "PSNR dB", "ssim": "SSIM", "rmse": "RMSE", "vif": "VIF"}
 MR_ONLY = {"psnr_tissue": "tissue PSNR dB"}
 DIGITS = {"psnr": 2, "ssim": 3, "rmse": 2, "vif": 3, "nps": 2, "psnr_tissue": 2}
-TISSUES = ("lung", "fat", "soft", "dense", "bone")
 
 
 def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -35,7 +35,7 @@ def cell(interval: Interval, digits: int, sign: str = "") -> str:
 def quality_table(rows: list[Row], methods: Sequence[str], costs: Mapping[str, float]) -> str:
     """One line a kind of reference, level and method; means over patients, 95 % bootstrap over patients."""
     biased = any(f.startswith("bias_") for r in rows for f in r.figures)
-    tissues = TISSUES if biased else ()
+    tissues = HU_NAMES if biased else ()
     shown = WITH_INTERVAL if biased else {**WITH_INTERVAL, **MR_ONLY}
     heads = ["reference", "level", "method", "slices / patients", *shown.values(), "NPS"]
     heads += [f"bias {t} HU" for t in tissues] + ["s a slice", "peak MB"]

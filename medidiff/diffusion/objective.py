@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from medidiff.diffusion.arrays import Array, Namespace
+from medidiff.volume import HU_EDGES
 
-HU_EDGES = (-1024.0, -500.0, -200.0, 200.0, 600.0, 1900.0)
-HU_NAMES = ("lung", "fat", "soft", "dense", "bone")
 MAX_FRACTION = 0.5
 """Largest usable a: beyond it the corrected target carries more than twice the reference's noise."""
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medidiff.diffusion.objective import HU_EDGES, HU_NAMES
-from medidiff.volume import BoolArray, FloatArray
+from medidiff.volume import HU_EDGES, HU_NAMES, BoolArray, FloatArray
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medidiff.diffusion.objective import HU_EDGES, HU_NAMES
-from medidiff.volume import FloatArray
+from medidiff.volume import HU_EDGES, HU_NAMES, FloatArray
 
 MR_KINDS = ("dark", "middle", "bright")
 ONE_KIND = ("all",)

@@ -14,6 +14,7 @@ from medidiff.diffusion import objective
 from medidiff.diffusion.precondition import Precondition
 from medidiff.intensity import Intensity
 from medidiff.training.config import OptimiserConfig
+from medidiff.volume import HU_EDGES
 
 MR_EDGES = (0.0, 0.1, 0.3, 0.6, 1.0, 4.0)
 """MR intensities in units of the foreground p99, in place of HU bins."""
@@ -43,7 +44,7 @@ class Penalties:
     def of(cls, config: OptimiserConfig, modality: str = "ct") -> Penalties:
         """As a run asks for."""
         units = Intensity.ct()
-        ct = tuple((hu - units.offset) / units.scale for hu in objective.HU_EDGES)
+        ct = tuple((hu - units.offset) / units.scale for hu in HU_EDGES)
         return cls(config.bias, config.nps, ct if modality == "ct" else MR_EDGES)
 
     def __call__(self, D: Any, samples: tuple[Any, ...], precondition: Precondition) -> Any:
