@@ -12,9 +12,11 @@ from quality.gates import MET, NOT_MEASURED, NOT_MET, gate_table, gates
 from quality.ours import wrong
 from quality.plots import unbeaten, write_plots
 from quality.rows import Row
-from quality.table import TISSUES, difference_table, quality_table
+from quality.table import difference_table, quality_table
 
-BIAS = {f"bias_{t}": 0.5 for t in TISSUES}
+from medidiff.volume import HU_NAMES
+
+BIAS = {f"bias_{t}": 0.5 for t in HU_NAMES}
 
 
 def both(method: str, psnr: float, **figures: float) -> list[Row]:
