@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # takes no type argument in older releases of click
 
 
 class OutputType(click.Path):
@@ -22,7 +27,7 @@ class OutputType(click.Path):
         return super().convert(value, param, ctx)
 
 
-class SigmaType(click.ParamType):  # type: ignore[type-arg]
+class SigmaType(ParamType):
     """A noise level: ``auto`` (None), a positive number, or the path of a noise map."""
 
     name = "auto|VALUE|MAP"
@@ -47,7 +52,7 @@ class SigmaType(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
-class KernelType(click.ParamType):  # type: ignore[type-arg]
+class KernelType(ParamType):
     """A reconstruction kernel: ``soft``, ``sharp``, or the frequency of half response in lp/cm."""
 
     name = "soft|sharp|F50"
@@ -65,7 +70,7 @@ class KernelType(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
-class LevelType(click.ParamType):  # type: ignore[type-arg]
+class LevelType(ParamType):
     """A noise SD to insert: a positive number, or for MR a percentage."""
 
     name = "VALUE[%]"
@@ -84,7 +89,7 @@ class LevelType(click.ParamType):  # type: ignore[type-arg]
         return number, text.endswith("%")
 
 
-class SlicesType(click.ParamType):  # type: ignore[type-arg]
+class SlicesType(ParamType):
     """Slices counted from 1: ``12,40``."""
 
     name = "N,N,..."
@@ -99,7 +104,7 @@ class SlicesType(click.ParamType):  # type: ignore[type-arg]
         return numbers
 
 
-class RoiType(click.ParamType):  # type: ignore[type-arg]
+class RoiType(ParamType):
     """Voxel bounds: ``i0,i1,j0,j1,k0,k1``, half open."""
 
     name = "I0,I1,J0,J1,K0,K1"
@@ -117,7 +122,7 @@ class RoiType(click.ParamType):  # type: ignore[type-arg]
         return numbers
 
 
-class SizeType(click.ParamType):  # type: ignore[type-arg]
+class SizeType(ParamType):
     """Height and width in pixels: ``512,512``."""
 
     name = "H,W"
@@ -132,7 +137,7 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]
         return numbers
 
 
-class TestType(click.ParamType):  # type: ignore[type-arg]
+class TestType(ParamType):
     """A scan to judge, with a name for tables: ``NAME=PATH``, or the path alone."""
 
     name = "[NAME=]PATH"
