@@ -86,7 +86,7 @@ def derive_enhanced(
     if source.get("StudyInstanceUID"):
         new.SourceImageEvidenceSequence = [_evidence(source, identity.sources)]
     groups = frame_groups(source)
-    shared, own = _copied_groups(source, [groups[f.number - 1] for f in frames], keep_private)
+    shared, own = _copied_groups([groups[f.number - 1] for f in frames], keep_private)
     _set_groups(new, [FrameGroups(item, shared) for item in own], frames, identity.suffix)
     new.SharedFunctionalGroupsSequence, new.PerFrameFunctionalGroupsSequence = [shared], own
     return new
@@ -108,9 +108,7 @@ def _evidence(source: Dataset, sources: Iterable[Source]) -> Dataset:
     return study
 
 
-def _copied_groups(
-    source: Dataset, groups: Sequence[FrameGroups], keep_private: bool
-) -> tuple[Dataset, list[Dataset]]:
+def _copied_groups(groups: Sequence[FrameGroups], keep_private: bool) -> tuple[Dataset, list[Dataset]]:
     """Copies of the shared and of the per-frame groups, without private elements and old statistics."""
     shared, *own = (
         elements.copied(item, keep_private=keep_private)
