@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,12 @@ def list_bundles() -> tuple[tuple[str, Path], ...]:
     """Names and folders of the bundles at hand: those of the package, then those in MEDIDIFF_HOME."""
     found: dict[str, Path] = {}
     for root in _roots():
-        if root.is_dir():
-            for folder in sorted(root.iterdir()):
+        try:
+            folders = sorted(root.iterdir())
+        except OSError:  # not there, no folder, or not for us to read: nobody's models need it
+            continue
+        for folder in folders:
+            with suppress(OSError):
                 if (folder / MANIFEST).is_file():
                     found.setdefault(folder.name, folder)
     return tuple(found.items())

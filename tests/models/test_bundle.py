@@ -182,6 +182,24 @@ def test_user_bundles_are_found_by_name(
     assert load("ct").version == "zoo"  # a user's folder cannot pass for a shipped model
 
 
+@pytest.mark.parametrize("call", ["iterdir", "is_file"])
+def test_a_home_that_cannot_be_read_costs_no_shipped_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    (tmp_path / "models" / "private").mkdir(parents=True)
+    monkeypatch.setenv("MEDIDIFF_HOME", str(tmp_path))
+    plain = getattr(Path, call)
+
+    def denied(self: Path) -> object:
+        if self.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied", str(self))
+        return plain(self)
+
+    monkeypatch.setattr(Path, call, denied)
+    assert {name for name, _ in list_bundles()} >= {"ct", "mr"}
+    assert load("ct").name == "ct"
+
+
 def test_unknown_name_lists_the_known(
     original: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
