@@ -15,6 +15,12 @@ BoolArray = NDArray[np.bool_]
 HU_RANGE = (-1024.0, 3071.0)
 """HU that 12 stored bits hold with the usual Rescale Intercept of -1024."""
 
+SOFT_TISSUE_HU = (-100.0, 150.0)
+"""Where the smoothed image lies between these it is soft tissue; noise levels of CT are measured there."""
+
+BODY_HU = -500.0
+"""Where the smoothed image lies above this it is body, not lung, gas or the air around the patient."""
+
 HU_NAMES = ("lung", "fat", "soft", "dense", "bone")
 """Kinds of tissue that HU tell apart; "lung" holds the air around the patient too."""
 

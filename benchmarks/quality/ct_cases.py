@@ -25,13 +25,12 @@ from medidiff.training.binning import binned, slab_means
 from medidiff.training.ct_cache import relative_sd
 from medidiff.training.ct_reference import BINNED
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
-from medidiff.volume import HU_RANGE, Volume
+from medidiff.volume import BODY_HU, HU_RANGE, Volume
 from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot
 
 DOSES = (0.5, 0.25, 0.1)
 CHEST = ("4d_lung", "tcga_lu")
 VIEWS = 360
-BODY_HU = -500.0
 
 
 def ct_slots(count: int, kernel: Kernel, doses: Sequence[float] = DOSES) -> Iterator[Slot]:

@@ -8,9 +8,8 @@ import numpy as np
 
 from medidiff import scratch
 from medidiff.errors import PixelError
-from medidiff.volume import BoolArray, FloatArray, Volume, spread
+from medidiff.volume import BODY_HU, BoolArray, FloatArray, Volume, spread
 
-BODY_HU = -500.0
 BODY_OTSU = 0.5
 """Share of the Otsu threshold of a smoothed MR volume above which a pixel belongs to the body."""
 SMOOTHING_PX = 2.0

@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from medidiff.errors import UsageError
 from medidiff.noise import projector
 from medidiff.noise.spectrum import Kernel, filter_image, radial_frequency
-from medidiff.volume import FloatArray
+from medidiff.volume import BODY_HU, SOFT_TISSUE_HU, FloatArray
 
 MU_WATER = 0.0195
 """Linear attenuation of water per mm at about 70 keV."""
 
 MAX_LINE_INTEGRAL = 12.0
 """Longer paths are clipped here: no photon would be left (e^-12), and e^p must not overflow."""
+
+FEWEST_PIXELS = 200
+"""A mask of fewer pixels gives no SD worth scaling to."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +164,18 @@ def filter_padded(noise: FloatArray, pixel_mm: float, kernel: Kernel, margin: in
 
 
 def soft_tissue(hu: FloatArray) -> NDArray[np.bool_]:
-    """Mask of soft tissue, smoothed HU in (-100, 150), eroded; the body where there is none."""
+    """Mask of soft tissue, for what always needs one: the body, or all, where there is too little of it.
+
+    `estimate_ct.soft_tissue` rather returns an empty mask, from which no level is measured.
+    """
     from scipy import ndimage
 
     smooth = ndimage.gaussian_filter(hu, 2.0)
-    mask = ndimage.binary_erosion((smooth > -100.0) & (smooth < 150.0), iterations=2)
-    if mask.sum() < 200:
-        mask = smooth > -500.0
-    if mask.sum() < 200:
+    low, high = SOFT_TISSUE_HU
+    mask = ndimage.binary_erosion((smooth > low) & (smooth < high), iterations=2)
+    if mask.sum() < FEWEST_PIXELS:
+        mask = smooth > BODY_HU
+    if mask.sum() < FEWEST_PIXELS:
         mask = np.ones(hu.shape, bool)
     return np.asarray(mask, np.bool_)
 

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medidiff.volume import HU_RANGE, BoolArray, FloatArray
+from medidiff.volume import HU_RANGE, SOFT_TISSUE_HU, BoolArray, FloatArray
 
-SOFT_TISSUE_HU = (-100.0, 150.0)
 EROSIONS = 4
 MIN_PIXELS = 200
 
