@@ -63,6 +63,10 @@ def _dicom(folder: Path) -> list[Path]:
     }
     for name, knobs in kinds.items():
         make_series(folder / name, **{**small, **knobs})  # type: ignore[arg-type]
+    make_series(folder / "headless", **small)  # type: ignore[arg-type]
+    for path in (folder / "headless").iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[144 + int.from_bytes(data[140:144], "little") :])  # (0002,0000)
     enhanced: dict[str, dict[str, object]] = {
         "enhanced-ct": {"padding": -2000, "slope": [1.0, 0.5, 2.0]},
         "enhanced-mr": {"modality": "MR", "volumes": {"echo": [5.0, 5.0, 9.0]}, "depths": [0, 3, 0]},
@@ -70,7 +74,7 @@ def _dicom(folder: Path) -> list[Path]:
     }
     for name, knobs in enhanced.items():
         make_enhanced(folder / name / "E", **{"slices": 3, **knobs})  # type: ignore[arg-type]
-    return [folder / name for name in (*kinds, *enhanced)]
+    return [folder / name for name in (*kinds, "headless", *enhanced)]
 
 
 def _jpeg_baseline(ds: Dataset, k: int) -> None:

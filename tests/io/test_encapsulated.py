@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_enhanced import make_enhanced
 from dicom_series import make_series
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
@@ -26,6 +28,7 @@ from pydicom.uid import (
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -227,3 +230,17 @@ def test_high_throughput_jpeg_2000_of_another_encoder(
     assert pydicom.dcmread(file).get("LossyImageCompressionMethod") == (
         None if reversible else "ISO_15444_15"
     )
+
+
+def test_jpeg_baseline_is_always_lossy(tmp_path: Path, derivation: Derivation) -> None:
+    def change(ds: Dataset, k: int) -> None:
+        data = BytesIO()
+        Image.fromarray(ds.pixel_array).save(data, "JPEG")
+        ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        ds.PixelData = encapsulate([data.getvalue()])
+        ds["PixelData"].is_undefined_length = True
+
+    make_series(tmp_path / "in", slices=1, shape=(24, 32), bits_allocated=8, signed=False, change=change)
+    (file,) = write(read(discover([tmp_path / "in"]).items[0]), tmp_path / "out", derivation=derivation).files
+    derived = pydicom.dcmread(file)
+    assert (derived.LossyImageCompression, derived.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
