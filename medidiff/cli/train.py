@@ -75,6 +75,8 @@ def command(
         raise OutputError(
             "The file exists already", where=pack_file, hint="Choose another name, or remove it."
         )
+    if resume and start is not None and not quiet:
+        click.echo("medidiff: note: --from is not used: the run goes on from its own checkpoint", err=True)
     if not config.data.pack:
         _say_scans(config, quiet=quiet, verbose=verbose)
     if config.modality == "ct" and not config.data.pack:

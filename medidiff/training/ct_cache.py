@@ -199,6 +199,8 @@ def _stored(hu: FloatArray) -> NDArray[np.int16]:
 def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Iterator[_Task]:
     """Evenly spaced slices of a volume, then slab means binned to half the matrix for the clean pool."""
     hu = np.clip(volume.array, *HU_RANGE)
+    if volume.padding is not None:
+        hu[volume.padding] = HU_RANGE[0]  # NaN is read as 0: water, which would be part of the body
     count, size = len(hu), min(hu.shape[1:])
     if size < config.data.patch:
         return

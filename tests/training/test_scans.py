@@ -187,3 +187,18 @@ def test_series_of_one_size_in_one_folder_are_both_used(tmp_path: Path, made: li
     assert sorted(levels) == [40.0] * 5 + [60.0] * 5
     index = next((tmp_path / "cache").rglob("*.json"))
     assert len(json.loads(index.read_text())) == 10
+
+
+def test_what_carries_no_image_is_air_in_training(tmp_path: Path, made: list[Path]) -> None:
+    """NaN around a CT is no water."""
+    array = np.full((72, 64, 5), 40.0, np.float32)
+    array[:20] = np.nan
+    path = tmp_path / "ct/train/p.nii.gz"
+    path.parent.mkdir(parents=True)
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([-0.8, -0.8, 2.0, 1.0])), path)
+    config = toy_config(tmp_path)
+    config = replace(config, data=replace(config.data, root=str(tmp_path), cache=str(tmp_path / "cache")))
+    prepare(config)
+    with np.load(ct_cache.paths(config, "train")[0]) as item:
+        assert np.unique(item["hu"]).tolist() == [-1024, 40]
+        assert (item["hu"] == -1024).sum() == 3 * 64 * 20
