@@ -69,7 +69,7 @@ def add_noise(
             told: list[str] = []
             with open_output(stacks[0], out_dir, options) as output:
                 for item in stacks:
-                    volume = read(item).taken_as(modality)
+                    volume = _taken(read(item), modality, item)
                     try:
                         with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
                             own = scan_seed(seed, item, clean)
@@ -88,6 +88,22 @@ def add_noise(
             for line in told if not quiet else ():
                 click.echo(f"medidiff: {line}", err=True)
     return 0
+
+
+def _taken(volume: Volume, modality: Modality, item: SeriesItem) -> Volume:
+    """The volume as one of a modality.
+
+    Raises:
+        RefusedError: nothing says that it is CT, and its values are no HU.
+    """
+    from medidiff.errors import RefusedError
+
+    if modality == "CT" and volume.modality == "OT" and all(float(s.min()) >= 0.0 for s in volume.array):
+        raise RefusedError(
+            "does not tell that it is CT, and no value is below 0, so that these are no HU", where=item.path,
+            hint="MR takes medidiff simulate mr.",
+        )  # fmt: skip
+    return volume.taken_as(modality)
 
 
 def scan_seed(seed: int, item: SeriesItem, clean: Path) -> tuple[int, int]:

@@ -104,6 +104,8 @@ def simulate_ct(
         raise UsageError("Please specify either --dose or --sigma", hint="For example: --dose 0.25")
     if sigma is not None and sigma[1]:
         raise UsageError("The SD of CT noise is in HU", received=f"{sigma[0]:g}%", hint="Leave the % out.")
+    if full_sigma is not None and dose is None:
+        raise UsageError("--full-sigma goes with --dose", received=f"--full-sigma {full_sigma:g} --sigma")
     scanner = Scanner(photons, electronic, named_kernel(kernel), bow_tie, views)
 
     def insert(

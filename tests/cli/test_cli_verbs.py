@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -68,6 +69,7 @@ def test_inspect_without_noise_reads_no_pixels(
     def forbidden(*args: object) -> None:
         raise AssertionError("pixels were read")
 
+    importlib.import_module("medidiff.batch")  # lest it keeps the forbidden one for the tests to come
     monkeypatch.setattr("medidiff.io.read", forbidden)
     source = ct_series(tmp_path / "in")
     found = json.loads(run("inspect", source, "--json").out)
@@ -118,6 +120,8 @@ def test_simulate_says_what_is_wrong(run: Callable, tmp_path: Path) -> None:
         (("ct", source, *out, "--sigma", "6%"), 2, "in HU"),
         (("ct", source, *out, "--dose", "0.5", "--kernel", "hard"), 2, "Received: hard"),
         (("mr", source, *out, "--sigma", "6%"), 5, "no MR scan"),
+        (("ct", source, *out, "--sigma", "9", "--full-sigma", "5"), 2, "goes with --dose"),
+        (("ct", mr_nifti(tmp_path / "x.nii.gz"), *out, "--sigma", "9"), 5, "x.nii.gz: does not tell"),
         (("mr", source, *out), 2, "--sigma"),
     ):
         ran = run("simulate", *args)
