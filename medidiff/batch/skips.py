@@ -18,7 +18,7 @@ NO_IMAGE = {
 
 DAMAGED = {
     Reason.UNREADABLE, Reason.DAMAGED_HEADER, Reason.DAMAGED_ZIP, Reason.DAMAGED_GZIP, Reason.NO_PIXELS,
-    Reason.NO_VOXEL_FILE, Reason.DICOMDIR_MISSING, Reason.TRUNCATED,
+    Reason.NO_VOXEL_FILE, Reason.DICOMDIR_MISSING, Reason.TRUNCATED, Reason.UID_REUSED,
 }  # fmt: skip
 """Reasons that mean "part of the data is lost": a run beside such a file is not a complete one."""
 

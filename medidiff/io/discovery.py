@@ -185,7 +185,7 @@ def _duplicate(first: SliceHeader, header: SliceHeader) -> Skipped:
     differs = (first.frame_number, first.position, first.rows, first.columns) != (
         header.frame_number, header.position, header.rows, header.columns,
     )  # fmt: skip
-    return Skipped(header.path, Reason.DUPLICATE, f"{twin}, but another geometry" if differs else twin)
+    return Skipped(header.path, Reason.UID_REUSED if differs else Reason.DUPLICATE, twin)
 
 
 def _item(source: DicomSource, note: str) -> SeriesItem:

@@ -53,6 +53,7 @@ class Reason(Enum):
     NO_POSITION = "no position or orientation in the patient"
     NO_SPACING = "no usable pixel spacing or matrix size"
     DUPLICATE = "the same image as another file"
+    UID_REUSED = "another image under the SOP Instance UID of one that is used"
     NO_PIXELS = "no pixel data"
     TRUNCATED = "the file ends early"
     TRANSFER_SYNTAX = "a transfer syntax that cannot be decoded safely"

@@ -14,6 +14,7 @@ import pytest
 from dicom_series import PATIENT, make_series, uid
 from pydicom.data import get_testdata_file
 
+from medidiff.batch.skips import DAMAGED
 from medidiff.io import Discovery, Reason, discover, planned_output, read
 
 
@@ -222,3 +223,12 @@ def test_links_that_go_in_circles(tmp_path: Path) -> None:
     reasons = {s.path.name: s.reason for s in found.skipped}
     assert {reasons.pop(name) for name in ("itself", "x", "y")} == {Reason.UNREADABLE}
     assert set(reasons.values()) == {Reason.DUPLICATE}
+
+
+def test_other_images_under_one_uid_are_lost_data(tmp_path: Path) -> None:
+    """Some de-identifiers give all images one SOP Instance UID: what is left out is no copy."""
+    make_series(tmp_path, slices=4, change=lambda ds, k: setattr(ds, "SOPInstanceUID", "1.2.3"))
+    found = discover([tmp_path])
+    assert [i.shape[0] for i in found.items] == [1]
+    assert [s.reason for s in found.skipped] == [Reason.UID_REUSED] * 3
+    assert Reason.UID_REUSED in DAMAGED
