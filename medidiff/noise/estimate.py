@@ -21,6 +21,10 @@ FEW_FLAT_PATCHES, TEXTURE, LOW_SNR = 1.5, 0.2, 2.0
 """MR: above the first `TissueNoise.structure`, below the second `TissueNoise.whiteness` and below the third
 SNR the flattest patches hold structure or too little signal: a Rayleigh background tells the level better."""
 
+MOST_G = 4.0
+"""MR: largest g-factor. A level of tissue farther above that of the air is of structure, as of bright vessels
+that pass for the whole foreground."""
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseEstimate:
@@ -122,7 +126,8 @@ def _mr(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         # A Rayleigh background below the tissue is a g-map, or structure that passed for noise.
         white = float(np.median([s.whiteness(zero_fill) for s in seen]))
         few_flat = structure > FEW_FLAT_PATCHES or white < TEXTURE
-        if background is None or not (snr < LOW_SNR or (few_flat and sigma > 1.25 * background.sigma)):
+        apart = np.inf if background is None else sigma / background.sigma
+        if background is None or not (snr < LOW_SNR or (few_flat and apart > 1.25) or apart > MOST_G):
             method = "flat patches of tissue, Rician correction"
             return NoiseEstimate(sigma, per_slice, method, int(pixels.sum()), volume.unit, factor)
     if background is None:

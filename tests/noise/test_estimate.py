@@ -48,6 +48,15 @@ def test_single_slice_and_scale(rng: np.random.Generator) -> None:
     assert large.sigma == pytest.approx(800 * small.sigma, rel=1e-3)
 
 
+def test_bright_vessels_are_no_tissue_to_measure_in(rng: np.random.Generator) -> None:
+    """Much brighter than all else they are the whole foreground, and have no flat patch; but there is air."""
+    clean = mr_head()
+    for y, x in rng.integers(60, 160, (140, 2)):
+        clean[y : y + 5, x : x + 5] = 4.0
+    noisy, _ = simulate(clean, MRNoise(0.03), rng)
+    assert estimate(volume(noisy, "MR")).sigma == pytest.approx(0.03, rel=0.1)
+
+
 def test_unknown_modality_is_taken_for_a_magnitude_image(rng: np.random.Generator) -> None:
     noisy, _ = simulate(mr_head(), MRNoise(0.05), rng)
     assert estimate(volume(noisy, "OT")).sigma == pytest.approx(0.05, rel=0.08)
