@@ -52,7 +52,9 @@ class Names:
         text = os.fspath(path)
         if self.identify:
             return text
-        below = next((text[len(r) :].lstrip(os.sep) for r in self._out if _under(text, r)), None)
+        full = os.path.abspath(text)  # the output folder may be the current one
+        forms = [(form, root) for form in (text, full) for root in self._out if _under(form, root)]
+        below = next((form[len(root) :].lstrip(os.sep) for form, root in forms), None)
         if below == "":
             return "OUT"
         if below is not None and text not in self._named:
@@ -60,7 +62,7 @@ class Names:
             if not folder and (OUTPUT.fullmatch(name) or OWN_NAME.search(name)):
                 return name
             if OWN_NAME.search(name):
-                return f"{hashed(os.path.dirname(text))}/{name}"
+                return f"{hashed(os.path.dirname(full))}/{name}"
         name = os.path.basename(text)
         if OWN_NAME.search(name):
             return name

@@ -55,6 +55,15 @@ def test_outputs_lie_in_folders_called_as_those_of_the_inputs(names: Names) -> N
     assert "ROE" not in second
 
 
+def test_outputs_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = Names([Path("DOE_JOHN")], Path())
+    assert names.path(Path("4_Abdomen_12345678")) == "4_Abdomen_12345678"
+    assert names.path(Path("ct_desc-denoised.nii.gz")) == "ct_desc-denoised.nii.gz"
+    for path in ("DOE_JOHN", "DOE_JOHN/ct/0001.dcm", "DOE_JOHN/ct.nii"):
+        assert "DOE" not in names.path(Path(path))
+
+
 def test_inputs_that_lie_in_the_output_folder_are_no_outputs() -> None:
     names = Names([Path("/place/DOE_JOHN"), Path("/place/DOE_19700101")], Path("/place"))
     for path in ("DOE_JOHN", "DOE_19700101", "DOE_JOHN/ct/0001.dcm", "DOE JOHN", "DOE/scan/a.nii"):
