@@ -252,8 +252,8 @@ def test_gradient_directions_are_told_apart(tmp_path: Path) -> None:
     items = discover([tmp_path]).items
     assert [i.shape[0] for i in items] == [3, 3]
     arrays = [read(i).array for i in items]
-    np.testing.assert_array_equal(arrays[0], stored[1::2])  # "0 1 0" sorts before "1 0 0"
-    np.testing.assert_array_equal(arrays[1], stored[0::2])
+    np.testing.assert_array_equal(arrays[0], stored[0::2])  # in the order of the frames
+    np.testing.assert_array_equal(arrays[1], stored[1::2])
 
 
 def test_time_points_that_only_their_images_tell_apart(tmp_path: Path) -> None:

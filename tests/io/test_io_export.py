@@ -242,3 +242,48 @@ def test_the_series_description_of_the_user(tmp_path: Path, derivation: Derivati
     assert text.startswith("Low dose Low dose")
     assert text.endswith("medidiff denoised (research)")
     assert len(text) <= 64
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    ["TemporalPositionIdentifier", "EchoTime", "DiffusionBValue", "AcquisitionNumber", "TriggerTime", None],
+)
+def test_volumes_of_a_4d_file_are_in_the_order_of_their_numbers(
+    tmp_path: Path, derivation: Derivation, keyword: str | None
+) -> None:
+    """Twelve volumes: 2 comes before 10; where only the instance number tells, that one decides."""
+
+    def change(ds: Dataset, k: int) -> None:
+        ds.InstanceNumber = k + 1
+        if keyword:
+            setattr(ds, keyword, k // 3 + 1)
+
+    stored = make_series(tmp_path / "in", modality="MR", depths=[0, 3, 6] * 12, change=change)
+    exported(tmp_path, derivation, stored)
+
+
+def test_directions_of_a_4d_file_are_in_the_order_of_acquisition(
+    tmp_path: Path, derivation: Derivation
+) -> None:
+    rng = np.random.default_rng(4)
+    directions = [v / np.linalg.norm(v) for v in rng.normal(size=(12, 3))]
+
+    def change(ds: Dataset, k: int) -> None:
+        ds.InstanceNumber, ds.DiffusionBValue = k + 1, 1000.0
+        ds.DiffusionGradientOrientation = [float(v) for v in directions[k // 3]]
+
+    stored = make_series(tmp_path / "in", modality="MR", depths=[0, 3, 6] * 12, change=change)
+    exported(tmp_path, derivation, stored)
+
+
+def exported(folder: Path, derivation: Derivation, stored: np.ndarray) -> None:
+    """Exports a series to one 4-D file and compares it with its images in the order of their numbers."""
+    items = discover([folder / "in"]).items
+    assert len(items) == 12
+    assert all(item.shared_grid for item in items)
+    with open_output(items[0], folder / "out", WriteOptions(format="nifti")) as output:
+        for item in items:
+            written = output.add(read(item), derivation)
+    image = nib.load(next(f for f in written.files if f.name.endswith(".nii.gz")))
+    found = np.asanyarray(image.dataobj).T  # [t, z, y, x]
+    np.testing.assert_array_equal(found.reshape(stored.shape), stored)

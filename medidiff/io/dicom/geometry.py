@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,8 @@ def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
         headers: slices of one Series Instance UID, in any order, each SOP instance or frame once.
 
     Returns:
-        stacks, sorted by their first slice; the same for every order of `headers`.
+        stacks by echo, b-value and temporal position, first slice, and what else tells them apart; the same
+        for every order of `headers`.
     """
     groups: list[list[SliceHeader]] = []
     # UIDs and frame numbers are unique: no file order survives
@@ -88,7 +90,25 @@ def stacks(headers: Iterable[SliceHeader]) -> list[Stack]:
         else:
             groups.append([header])
     parts = [part for group in groups for part in split_volumes(sorted(group, key=_place))]
-    return [build(part) for part in sorted(parts, key=lambda p: (p[0].split, _place(p[0])))]
+    return [build(part) for part in sorted(parts, key=_rank)]
+
+
+def _rank(part: Sequence[SliceHeader]) -> tuple[Any, ...]:
+    """Where a stack stands among those of its series, as the time points of a 4-D file: by what is a number,
+    then as the images are numbered, then by anything else, such as a gradient direction.
+    """
+    first = part[0]
+    split, order = ([_number(v) for v in values] for values in (first.split, first.order))
+    return split, round(first.depth, 2), order, first.instance or 0, first.order, first.uid
+
+
+def _number(text: str) -> float:
+    """A number that sorts 2 before 10; infinity for text that is none."""
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return np.inf
+    return value if np.isfinite(value) else np.inf
 
 
 def _place(header: SliceHeader) -> tuple[float, tuple[str, ...], str, int]:
