@@ -124,7 +124,8 @@ def _say_scans(config: TrainConfig, *, quiet: bool, verbose: bool) -> None:
         if quiet:
             continue
         counts = _many(len(scans), "scan"), _many(len(patients[-1]), "patient")
-        click.echo(f"medidiff: {role}: {counts[0]} of {counts[1]}", err=True)
+        where = readable(root / config.modality)  # MEDIDIFF_DATA may point elsewhere than the file says
+        click.echo(f"medidiff: {role}: {counts[0]} of {counts[1]} in {where}", err=True)
         if skipped:
             click.echo(f"medidiff: note: {role}: not used: {unused(skipped)}", err=True)
         for skip in skipped if verbose else ():

@@ -58,7 +58,7 @@ def test_a_pack_says_what_is_in_it_and_replaces_nothing(place: Path) -> None:
     (place / "scans/mr/train/p1/notes.txt").write_text("x")
     done = run("run.toml", "--pack", "new/mr.pack")
     assert done.exception is None, done.output
-    assert "train: 1 scan of 1 patient" in done.output
+    assert "train: 1 scan of 1 patient in scans/mr" in done.output
     assert "not used: 1 x not an image file (notes.txt)" in done.output
     assert "patients in both train and val: 1" in done.output
     assert (place / "new/mr.pack").stat().st_size > 1000
