@@ -20,7 +20,6 @@ from .remarks import HOUNSFIELD, remarks, rescale_type
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-
 SPLIT = ("EchoTime", "DiffusionBValue", "TemporalPositionIdentifier")
 """A stack has one of each."""
 
@@ -45,8 +44,7 @@ class SliceHeader:
         orientation: Image Orientation (Patient): row cosines, column cosines.
         kind: Image Type (Frame Type) from value 3 on, and the unit of CT that is not in HU.
         split: echo time, b-value and temporal position, as `SPLIT` names them: a stack has one of each.
-        order: acquisition number, times, inversion time, flip angle, kernel ...: they may tell apart two
-            slices at one position.
+        order: acquisition number, times, flip angle, kernel ...: may tell apart slices at one position.
         volume: acquisition number (none for MR, where an acquisition may be every other slice of a volume)
             and Stack ID: slices of two that lie in between each other are two volumes.
         number: Series Number.
@@ -121,10 +119,10 @@ class Place:
 
     def thickness(self) -> float | None:
         """Slice Thickness in mm, None where it is absent or no length."""
-        found = None
         with suppress(Exception):  # pydicom raises almost anything; what is only copied must not stop reading
             found = numbers(self.measures, "SliceThickness", 1)
-        return found[0] if found and found[0] > 0 else None
+            return found[0] if found and found[0] > 0 else None
+        return None
 
     def problem(self) -> tuple[Reason, str] | None:
         """Why a slice has no place in the patient (C.7.6.2), None if it has one."""
@@ -145,7 +143,7 @@ class Place:
 
 
 def _received(dataset: Dataset, keyword: str) -> str:
-    """The value of an element of numbers for a message."""
+    """The value of an element for a message."""
     return printable("\\".join(values(dataset, keyword)), 80) or "is missing or empty"
 
 
