@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -151,7 +152,12 @@ def _thickness(item: SeriesItem) -> float:
     """Slice Thickness (0018,0050) in mm of a classic DICOM series; 0 where it is not said."""
     if item.kind != "dicom":
         return 0.0
-    import pydicom
+    from medidiff.io.dicom.file import open_dicom, parse
 
-    header = pydicom.dcmread(item.files[0], stop_before_pixels=True, specific_tags=["SliceThickness"])
-    return float(header.get("SliceThickness") or 0.0)
+    with open_dicom(item.files[0]) as file:
+        header = parse(file, stop_before_pixels=True, specific_tags=["SliceThickness"])
+    try:
+        thickness = float(header.get("SliceThickness") or 0.0)
+    except (TypeError, ValueError):
+        return 0.0
+    return thickness if 0.0 <= thickness < math.inf else 0.0

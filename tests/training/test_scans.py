@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def test_folders_of_patients_need_no_table(tmp_path: Path) -> None:
     (tmp_path / "ct/val").mkdir()
     with pytest.raises(NoImageError, match="No CT scan of role 'val'"):
         find(tmp_path, "ct", "val")
+
+
+def test_thickness_is_found_wherever_the_reader_finds_slices(tmp_path: Path) -> None:
+    """In a zip file and without file meta information too; nonsense counts as unknown."""
+    source = tmp_path / "source"
+    save_series(source, 1, 5.0)
+    headless = tmp_path / "ct/train/headless"
+    headless.mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "ct/train/packed.zip", "w") as packed:
+        for path in sorted(source.iterdir()):
+            packed.write(path, path.name)
+            dataset = pydicom.dcmread(path)
+            dataset.save_as(headless / path.name, enforce_file_format=False)
+            data = (headless / path.name).read_bytes()
+            (headless / path.name).write_bytes(data[data.index(b"\x08\x00\x05\x00") :])
+    save_series(tmp_path / "ct/train/wrong", 2, -1.0)
+    found = {s.patient: s.thickness_mm for s in list_scans(tmp_path, "ct", "train")}
+    assert found == {"headless": 5.0, "packed": 5.0, "wrong": 0.0}
 
 
 def write_table(folder: Path, text: str) -> None:
