@@ -336,6 +336,9 @@ def test_train_runs_the_trainer_and_tells_its_progress(
     monkeypatch.setattr("medidiff.cli.train.find_spec", lambda name: object())
     monkeypatch.setitem(sys.modules, "medidiff.training.trainer", type(sys)("medidiff.training.trainer"))
     monkeypatch.setattr(sys.modules["medidiff.training.trainer"], "Trainer", Trainer, raising=False)
+    monkeypatch.chdir(tmp_path)
+    Trainer.folder.mkdir(parents=True)
+    (Trainer.folder / "checkpoint.npz").touch()
     ran = run("train", config, "--resume", "--progress", progress)
     assert ran.code == 0, ran.err
     assert seen["resume"] is True
