@@ -25,6 +25,12 @@ def printable(text: object, limit: int = 64) -> str:
     return " ".join(line.split())[:limit].rstrip()
 
 
+def quoted_number(text: object, limit: int = 40) -> str:
+    """What stands where a number is expected, for a message: any text but one that may be a name."""
+    shown = printable(text, limit)
+    return shown if re.fullmatch(r"[\d\s.,;:eE+\\-]*|nan|-?inf", shown) else "no number"
+
+
 def without_patient(text: str, *identity: object) -> str:
     """The text without the words of a patient's name or identifier, from three letters on (two in CJK)."""
     words = {w for value in identity for w in re.split(r"[\W_]+", str(value or ""))}

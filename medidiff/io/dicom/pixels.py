@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..items import Reason
+from ..names import quoted_number
 from .padding import padding_mask
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def rescale_refusal(transformation: Dataset, modality: str) -> tuple[Reason, str
     try:
         a, b = float(slope), float(intercept)
     except (TypeError, ValueError):
-        told = ("missing" if v in (None, "") else str(v)[:40] for v in (slope, intercept))
+        told = ("missing" if v in (None, "") else quoted_number(v) for v in (slope, intercept))
         return Reason.RESCALE, "Rescale Slope {} (0028,1053), Intercept {} (0028,1052)".format(*told)
     if not (np.isfinite(a) and np.isfinite(b)) or a == 0:
         return Reason.RESCALE, f"Rescale Slope {a:g}, Intercept {b:g}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...volume import Modality
 from ..items import Reason
-from ..names import printable, without_patient
+from ..names import printable, quoted_number, without_patient
 from .remarks import HOUNSFIELD, remarks, rescale_type
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Place:
 
 def _received(dataset: Dataset, keyword: str) -> str:
     """The value of an element for a message."""
-    return printable("\\".join(values(dataset, keyword)), 80) or "is missing or empty"
+    return quoted_number("\\".join(values(dataset, keyword)), 80) or "is missing or empty"
 
 
 @contextmanager
