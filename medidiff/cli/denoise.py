@@ -84,7 +84,9 @@ def command(
 
     out = reporter(progress, quiet=quiet, verbose=verbose)  # says hello: whoever waits knows at once
     try:
-        with Cancellation(stdin=progress == "jsonl") as cancelled:  # before the seconds that imports take
+        with Cancellation(
+            stdin=progress == "jsonl"
+        ) as cancelled:  # from the imports on, until the report is there
             from medidiff import batch, report
             from medidiff.engines.base import EngineSettings
 
@@ -99,13 +101,13 @@ def command(
             if dry_run and plan.entries:
                 return _dry_run(plan, out)
             account = batch.run(plan, pool, out, cancelled)
-        keeps = request.file is None and not dry_run
-        if keeps and (not account.cancelled or account.count("denoised")):
-            content = account.as_dict(pool, command_line())
-            made = report.write(
-                out_dir, content, account.images, overwrite=request.overwrite, page=request.page
-            )
-            out.reported(made)
+            keeps = request.file is None and not dry_run
+            if keeps and (not account.cancelled or account.count("denoised")):
+                content = account.as_dict(pool, command_line())
+                made = report.write(
+                    out_dir, content, account.images, overwrite=request.overwrite, page=request.page
+                )
+                out.reported(made)
         if plan.refusal is not None:
             raise plan.refusal
     except MedidiffError as error:

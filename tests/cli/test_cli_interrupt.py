@@ -110,6 +110,23 @@ def test_a_run_that_is_stopped_while_it_still_loads(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_signal_while_the_report_is_written_lets_it_be_finished(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medidiff import report
+
+    whole = report.write
+
+    def write(*args: object, **options: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        return whole(*args, **options)
+
+    monkeypatch.setattr(report, "write", write)
+    ran = run("denoise", ct_series(tmp_path / "in"), "-o", tmp_path / "out", "--strength", "0")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "out" / "report.json").is_file()
+
+
 def test_what_nohup_has_a_run_ignore_stays_ignored() -> None:
     old = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGHUP, signal.SIGINT)}
     try:
