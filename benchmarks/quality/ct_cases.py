@@ -22,8 +22,8 @@ from medidiff.noise import ct
 from medidiff.noise.estimate_ct import global_noise_level
 from medidiff.noise.spectrum import Kernel, Spectrum
 from medidiff.training.binning import binned, slab_means
-from medidiff.training.ct_cache import relative_sd
 from medidiff.training.ct_reference import BINNED
+from medidiff.training.ct_task import relative_sd
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.volume import BODY_HU, HU_RANGE, Volume
 from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot

@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,18 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.errors import NoImageError, OutputError
-from medidiff.noise import ct
-from medidiff.noise.spectrum import Kernel
 from medidiff.training.binning import binned, may_be_binned, slab_means
 from medidiff.training.config import TrainConfig
+from medidiff.training.ct_task import Task, is_made, make
 from medidiff.training.scans import Scan, data_root, list_scans, read_scan
 from medidiff.training.workers import stopped
 from medidiff.training.workers import workers as processes
 from medidiff.volume import HU_RANGE, FloatArray, Volume, spread
 
 VERSION = 1
-REALISATIONS = 2
-"""Quantum realisations a slice: the centre mixes both, a neighbour takes the orthogonal mix."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +53,6 @@ class Item:
     pixel_mm: float
     clean: bool
     scan: str
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One slice to prepare: three source slices and how to name the result."""
-
-    hu: FloatArray
-    present: NDArray[np.bool_]
-    pixel_mm: float
-    scale: float
-    clean: bool
-    scan: str
-    seed: int
-    path: Path
 
 
 def folder(config: TrainConfig) -> Path:
@@ -177,26 +159,12 @@ def _prepare_scan(config: TrainConfig, scan: Scan, target: Path) -> list[str]:
             if stopped():
                 return names
             names.append(task.path.name)
-            if not _is_made(task):
-                _make(task, config.data.views)
+            if not is_made(task):
+                make(task, config.data.views)
     return names
 
 
-def _is_made(task: _Task) -> bool:
-    """Whether the cache has this slice, of these very pixels."""
-    try:
-        with np.load(task.path, allow_pickle=False) as made:
-            same = np.array_equal(made["hu"], _stored(task.hu)) and float(made["pixel_mm"]) == task.pixel_mm
-            return bool(same and str(made["scan"]) == task.scan)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
-
-
-def _stored(hu: FloatArray) -> NDArray[np.int16]:
-    return np.rint(hu).astype(np.int16)
-
-
-def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Iterator[_Task]:
+def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Iterator[Task]:
     """Evenly spaced slices of a volume, then slab means binned to half the matrix for the clean pool."""
     hu = np.clip(volume.array, *HU_RANGE)
     if volume.padding is not None:
@@ -209,13 +177,13 @@ def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Ite
     most = config.data.max_slices if size >= 256 else max(1, config.data.max_slices // 3)
     stem = hashlib.sha256(f"{scan.label} {hu.shape}".encode()).hexdigest()[:12]
 
-    def task(planes: FloatArray, centre: int, step: int, clean: bool, scale: float) -> _Task:
+    def task(planes: FloatArray, centre: int, step: int, clean: bool, scale: float) -> Task:
         where = np.array([centre - step, centre, centre + step])
         present = (where >= 0) & (where < len(planes))
         three = planes[np.clip(where, 0, len(planes) - 1)]
         name = f"{stem}_{'clean' if clean else 'slice'}_{centre:04d}"
         seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
-        return _Task(three, present, volume.pixel_mm, scale, clean, scan.label, seed, target / f"{name}.npz")
+        return Task(three, present, volume.pixel_mm, scale, clean, scan.label, seed, target / f"{name}.npz")
 
     for centre in spread(count, min(count, most)):
         yield task(hu, int(centre), apart, clean=False, scale=1.0)
@@ -224,49 +192,3 @@ def _tasks(config: TrainConfig, scan: Scan, volume: Volume, target: Path) -> Ite
         for centre in spread(len(small), min(len(small), 12)):
             # Binned slices play small patients at the original pixel size; doubled paths keep their noise.
             yield task(small, int(centre), 1, clean=True, scale=2.0)
-
-
-def _make(task: _Task, views: int) -> None:
-    """Simulates the bases of one slice and writes them."""
-    rng = np.random.default_rng(task.seed)
-    hu = task.hu[1]
-    made = ct.bases(
-        hu,
-        task.pixel_mm,
-        rng,
-        realisations=REALISATIONS,
-        views=views,
-        bow_tie=bool(rng.random() < 0.3),
-        scale=task.scale * float(rng.uniform(0.8, 1.3)),
-    )
-    relative = relative_sd(made.quantum, hu, task.pixel_mm)
-    mask = ct.soft_tissue(hu)
-    quantum_sd = float(np.sqrt(np.mean((made.quantum[0][mask] / relative[mask]) ** 2)))
-    electronic_sd = float(np.sqrt(np.mean((made.electronic[mask] / relative[mask]) ** 2)))
-    bases = np.concatenate([made.quantum / quantum_sd, made.electronic[None] / electronic_sd])
-    beside = task.path.with_name(f".{task.path.name}.{os.getpid()}.npz")
-    try:
-        np.savez(
-            beside,
-            hu=_stored(task.hu),
-            present=task.present,
-            bases=np.clip(bases, -6e4, 6e4).astype(np.float16),
-            electronic_ratio=electronic_sd / quantum_sd,
-            relative_sd=relative.astype(np.float16),
-            pixel_mm=task.pixel_mm,
-            clean=task.clean,
-            scan=task.scan,
-        )
-        os.replace(beside, task.path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def relative_sd(quantum: FloatArray, hu: FloatArray, pixel_mm: float, smooth: float = 12.0) -> FloatArray:
-    """Local SD of kernel-filtered noise realisations ``[k, h, w]``, median 1 in soft tissue."""
-    from scipy import ndimage
-
-    filtered = [ct.filter_padded(q, pixel_mm, Kernel()) for q in quantum]
-    square = np.mean([n * n for n in filtered], axis=0)
-    sd = np.sqrt(np.maximum(ndimage.gaussian_filter(square, smooth), 1e-12))
-    return np.asarray(sd / np.median(sd[ct.soft_tissue(hu)]), np.float32)

@@ -68,10 +68,9 @@ class CTSource:
         self.references = [r for r in everything if not r.item.clean and r.sigma <= MAX_TARGET_SD]
         if not self.references:
             raise RefusedError(
-                f"No {role} slice can be a target: the noise of all is above {MAX_TARGET_SD:g} HU, or they "
-                "show too little soft tissue to measure it",
-                hint="Add thicker or smoother reconstructions.",
-            )
+                f"No {role} slice can be a target: all are noisier than {MAX_TARGET_SD:g} HU, or show too "
+                "little soft tissue to tell", hint="Add thicker or smoother reconstructions.",
+            )  # fmt: skip
         self.clean = [r for r in everything if r.item.clean] or self.references
         # Small crops have fewer pixels to offer.
         area = np.array([min(r.item.hu.shape[1:]) for r in self.references], float)

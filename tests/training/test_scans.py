@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from toy import toy_config
 
 from medidiff.errors import NoImageError, RefusedError, UsageError
-from medidiff.training import ct_cache
+from medidiff.training import ct_cache, ct_task
 from medidiff.training.scans import Scan, find, list_scans, read_scan, unused
 
 
@@ -142,14 +142,14 @@ def test_scans_smaller_than_a_patch_are_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Slices that `_make` made, without the projections that take seconds."""
+    """Slices that `make` made, without the projections that take seconds."""
     done: list[Path] = []
 
-    def make(task: ct_cache._Task, views: int) -> None:
+    def make(task: ct_task.Task, views: int) -> None:
         done.append(task.path)
-        np.savez(task.path, hu=ct_cache._stored(task.hu), pixel_mm=task.pixel_mm, scan=task.scan)
+        np.savez(task.path, hu=ct_task.stored(task.hu), pixel_mm=task.pixel_mm, scan=task.scan)
 
-    monkeypatch.setattr(ct_cache, "_make", make)
+    monkeypatch.setattr(ct_cache, "make", make)
     monkeypatch.delenv("MEDIDIFF_DATA", raising=False)
     return done
 

@@ -15,7 +15,7 @@ from toy import ToySource, toy_config
 
 from medidiff.errors import NoImageError
 from medidiff.noise import mr
-from medidiff.training import ct_cache
+from medidiff.training import ct_cache, ct_task
 from medidiff.training.config import TrainConfig
 from medidiff.training.mr_source import LEAST_INSERTED, MOST_INSERTED, MRSource, simulate_slice
 from medidiff.training.scans import list_scans
@@ -115,7 +115,7 @@ def test_relative_sd_follows_the_noise() -> None:
     rng = np.random.default_rng(2)
     true = np.broadcast_to(np.linspace(0.6, 1.6, 128), (128, 128))
     noise = (true * rng.standard_normal((6, 128, 128))).astype(np.float32)
-    found = ct_cache.relative_sd(noise, np.full((128, 128), 40.0, np.float32), 0.7)
+    found = ct_task.relative_sd(noise, np.full((128, 128), 40.0, np.float32), 0.7)
     assert np.median(found[10:-10, 10:-10]) == pytest.approx(1.0, abs=0.02)
     ratio = (found / true)[16:-16, 16:-16]
     assert ratio.std() / ratio.mean() < 0.06
