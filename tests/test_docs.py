@@ -168,6 +168,13 @@ def test_the_contents_of_the_guide_are_its_sections() -> None:
     assert anchors <= linked
 
 
+@pytest.mark.parametrize("model", ["ct", "mr"])
+def test_the_card_of_a_shipped_model_is_that_of_the_manual(model: str) -> None:
+    # configs/release.py takes the card from docs/cards; whoever changes one copy alone is told here.
+    shipped = ROOT / "medidiff" / "models" / "zoo" / model / "CARD.md"
+    assert shipped.read_text("utf-8") == (ROOT / "docs" / "cards" / f"{model}.md").read_text("utf-8")
+
+
 def test_the_checks_can_fail() -> None:
     bad = "```\n$ medidiff denoise x -o y --nonsense\nmedidiff frobnicate\n```\nUse `--also-nonsense 3`."
     (name, used), (other, _) = calls(bad)
