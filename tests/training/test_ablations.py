@@ -20,6 +20,7 @@ CONFIGS = sorted((ROOT / "configs" / "ablations").glob("*.toml"))
 
 DIFFERS = {
     "adam": {"kind"},
+    "capacity-deep": {"blocks"},
     "capacity-large": {"channels"},
     "capacity-small": {"channels"},
     "context-zero": {"context_start"},
