@@ -130,9 +130,10 @@ def test_errors_name_the_scan(tmp_path: Path) -> None:
         load_stacks(Scan(tmp_path / "air.nii.gz", "", "", 0.0, "a"), 32)
 
 
-def test_scans_smaller_than_a_patch_are_told(tmp_path: Path) -> None:
+def test_scans_smaller_than_a_patch_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medidiff.training.mr_source import MRSource
 
+    monkeypatch.delenv("MEDIDIFF_DATA", raising=False)
     save_nifti(tmp_path / "mr/train/p.nii.gz", shape=(20, 20, 5))
     config = toy_config(tmp_path, modality="mr")
     config = replace(config, data=replace(config.data, root=str(tmp_path)))
