@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from medidiff.errors import NoImageError
-from medidiff.training.config import TrainConfig, load
+from medidiff.training.config import TrainConfig
+from medidiff.training.recipe import load
 from medidiff.training.scans import data_root, list_scans
 from medidiff.training.validation import Validator
 

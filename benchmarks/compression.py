@@ -24,7 +24,7 @@ from medidiff.errors import EngineError
 from medidiff.models import Bundle, load
 from medidiff.models.export import from_onnx, to_onnx
 from medidiff.models.graph import STORAGES
-from medidiff.training.config import load as load_config
+from medidiff.training.recipe import load as load_config
 from medidiff.training.validation import Validator
 
 EXACT = EngineSettings(precision="float32")

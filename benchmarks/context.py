@@ -17,7 +17,7 @@ import numpy as np
 
 from medidiff.engines import EngineSettings, create
 from medidiff.models import load as load_bundle
-from medidiff.training.config import load
+from medidiff.training.recipe import load
 from medidiff.training.validation import Validator
 from medidiff.volume import FloatArray
 

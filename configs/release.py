@@ -24,7 +24,7 @@ from medidiff.errors import EngineError, MedidiffError, OutputError, UsageError
 from medidiff.models import Bundle, save
 from medidiff.models.export import STORAGES
 from medidiff.training.calibration import calibrate
-from medidiff.training.config import load
+from medidiff.training.recipe import load
 from medidiff.training.release import credits_of, pixel_sizes, release, trained_ranges
 from medidiff.training.samples import Samples
 from medidiff.training.validation import Validator

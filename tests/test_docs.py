@@ -114,7 +114,7 @@ def test_command_lines_work(page: str) -> None:
 def test_the_recipe_of_the_manual_is_a_recipe(tmp_path: Path) -> None:
     """It loads, and is of the network of the shipped model that it adapts."""
     from medidiff import models
-    from medidiff.training.config import load
+    from medidiff.training.recipe import load
 
     (recipe,) = re.findall(r"^```toml\n(.*?)^```", TRAINING, re.MULTILINE | re.DOTALL)
     (tmp_path / "my.toml").write_text(recipe, encoding="utf-8")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from learned.spec import PLAIN, RATES, TITLES, WIDTHS, Spec
-from medidiff.training.config import load
+from medidiff.training.recipe import load
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -24,7 +24,8 @@ from medidiff.noise.spectrum import Kernel, Spectrum
 from medidiff.training.binning import binned, slab_means
 from medidiff.training.ct_reference import BINNED
 from medidiff.training.ct_task import relative_sd
-from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.training.manifest import Scan
+from medidiff.training.scans import data_root, list_scans, read_scan
 from medidiff.volume import BODY_HU, HU_RANGE, Volume
 from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot
 

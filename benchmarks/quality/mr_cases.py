@@ -19,9 +19,10 @@ from medidiff.evaluation.protocol import Protocol
 from medidiff.intensity import Intensity
 from medidiff.noise import mr
 from medidiff.training.binning import binned
+from medidiff.training.manifest import Scan
 from medidiff.training.mr_source import BINNED
 from medidiff.training.mr_stacks import foreground, own_level
-from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.training.scans import data_root, list_scans, read_scan
 from medidiff.volume import Volume
 from quality.case import CLEAN, NOISY, SEED, Case, FloatArray, Slot
 

@@ -64,7 +64,7 @@ def command(
     from medidiff.cli.events import emit
     from medidiff.cli.progress import choose, counter, made
     from medidiff.training.checkpoint import check_folder
-    from medidiff.training.config import load
+    from medidiff.training.recipe import load
 
     config = load(config_file)
     bundle = None if start is None else models.load(start)
@@ -115,7 +115,8 @@ def command(
 
 def _say_scans(config: TrainConfig, *, quiet: bool, verbose: bool) -> None:
     """Finds the scans before anything slow begins, and says how many there are and what is left out."""
-    from medidiff.training.scans import ROLES, data_root, find, unused
+    from medidiff.training.manifest import ROLES
+    from medidiff.training.scans import data_root, find, unused
 
     root, patients = data_root(config.data.root), []
     for role in ROLES:

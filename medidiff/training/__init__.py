@@ -1,7 +1,7 @@
 """From clean scans and noise physics to trained weights (TensorFlow or JAX; extra ``train``).
 
-What a run is: `config` reads it from TOML, `limits` refuses what makes no sense, `scans` and `manifest` find
-its scans, `pack` carries them to a machine that has none.
+What a run is: `config`; `recipe` reads it from TOML, `limits` refuses what makes no sense. `scans` and
+`manifest` find its scans, `pack` carries them to a machine that has none.
 
 From scans to samples, on the CPU: a source (`ct_source` with `ct_cache` and `ct_reference`; `mr_source` with
 `mr_stacks` and `mr_own`) simulates noisy slices, `patches` cuts them into `samples`, `inputs` and `variants`

@@ -22,7 +22,8 @@ from medidiff.errors import NoImageError, OutputError
 from medidiff.training.binning import binned, may_be_binned, slab_means
 from medidiff.training.config import TrainConfig
 from medidiff.training.ct_task import Task, is_made, make
-from medidiff.training.scans import Scan, data_root, list_scans, read_scan
+from medidiff.training.manifest import Scan
+from medidiff.training.scans import data_root, list_scans, read_scan
 from medidiff.training.workers import stopped
 from medidiff.training.workers import workers as processes
 from medidiff.volume import HU_RANGE, FloatArray, Volume, spread

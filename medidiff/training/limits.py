@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medidiff.errors import UsageError
 from medidiff.models.bundle import NAME
 from medidiff.models.processes import PROCESSES
-
-if TYPE_CHECKING:
-    from medidiff.training.config import OptimiserConfig, TrainConfig
+from medidiff.training.config import OptimiserConfig, TrainConfig
 
 Rule = tuple[str, Any, bool, str]
 """Setting, its value, whether that is good, and what it must be."""

@@ -5,13 +5,36 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from medidiff.errors import NoImageError, UsageError
-from medidiff.training.scans import ROLES, Scan
+
+ROLES = ("train", "val")
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 """A file of these names is a scan; any other is one slice of a DICOM series, its folder."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One series of a data folder.
+
+    Attributes:
+        path: file or folder that it lies in.
+        source: collection.
+        patient: pseudonym of the collection; the unit by which data are split.
+        thickness_mm: slice thickness, 0 if unknown.
+        label: short name, unique within the data folder.
+        place: which of the series under `path` it is, counted from 0; None for all of them.
+    """
+
+    path: Path
+    source: str
+    patient: str
+    thickness_mm: float
+    label: str
+    place: int | None = None
 
 
 def listed(manifest: Path, role: str) -> list[Scan]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.intensity import Intensity
-from medidiff.training.scans import Scan, naming, read_scan
+from medidiff.training.manifest import Scan
+from medidiff.training.scans import naming, read_scan
 from medidiff.volume import FloatArray, is_cubic
 
 BACKGROUND = 0.03

@@ -6,38 +6,15 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medidiff.errors import MedidiffError, NoImageError
+from medidiff.training.manifest import Scan, listed
 from medidiff.volume import Volume
 
 if TYPE_CHECKING:
     from medidiff.io import SeriesItem, Skipped
-
-ROLES = ("train", "val")
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One series of a data folder.
-
-    Attributes:
-        path: file or folder that it lies in.
-        source: collection.
-        patient: pseudonym of the collection; the unit by which data are split.
-        thickness_mm: slice thickness, 0 if unknown.
-        label: short name, unique within the data folder.
-        place: which of the series under `path` it is, counted from 0; None for all of them.
-    """
-
-    path: Path
-    source: str
-    patient: str
-    thickness_mm: float
-    label: str
-    place: int | None = None
 
 
 def data_root(configured: str) -> Path:
@@ -70,8 +47,6 @@ def find(root: Path, modality: str, role: str) -> tuple[list[Scan], list[Skipped
     manifest, folder = root / modality / "manifest.csv", root / modality / role
     skipped: list[Skipped] = []
     if manifest.is_file():
-        from medidiff.training.manifest import listed
-
         scans = listed(manifest, role)
     elif folder.is_dir():
         scans, skipped = _searched(folder, modality)

@@ -22,7 +22,7 @@ from quality.gates import MET, NOT_MET
 from medidiff.denoise import Result, Settings
 from medidiff.errors import NoiseLevelError
 from medidiff.evaluation.protocol import Protocol
-from medidiff.training.scans import Scan
+from medidiff.training.manifest import Scan
 from medidiff.volume import Volume
 
 SIGMA = 20.0

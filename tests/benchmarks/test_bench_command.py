@@ -17,7 +17,7 @@ from quality.scoring import nps_distance, score
 from medidiff.models import save
 from medidiff.noise.spectrum import named_kernel
 from medidiff.training.binning import binned, slab_means
-from medidiff.training.scans import Scan
+from medidiff.training.manifest import Scan
 from medidiff.volume import Volume
 
 SCAN = Scan(Path("x"), "crlm", "p1", 5.0, "val/crlm/p1_s00")

@@ -13,7 +13,7 @@ from ct_items import fill_cache
 from toy import toy_config
 
 from medidiff.training import pack
-from medidiff.training.config import load
+from medidiff.training.recipe import load
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "ablations").glob("*.toml"))

@@ -166,7 +166,7 @@ def test_batches_come_from_the_pack(
     """Packed volumes come back within half a thousandth, in all orientations, and make batches."""
     from medidiff.training import mr_stacks, pack
     from medidiff.training.device import device_batches
-    from medidiff.training.scans import Scan
+    from medidiff.training.manifest import Scan
 
     rng = np.random.default_rng(1)
     signal = np.zeros((40, 40, 40), np.float32)

@@ -128,7 +128,7 @@ precision = "mixed_bfloat16"
 def test_a_machine_with_jax_and_a_pack_alone_trains(tmp_path: Path) -> None:
     """The command of the manual, with TensorFlow, OpenVINO, ASTRA and onnx out of reach and no scans."""
     from medidiff.training import pack
-    from medidiff.training.config import load
+    from medidiff.training.recipe import load
 
     config = toy_config(tmp_path)
     config = replace(config, data=replace(config.data, cache=str(tmp_path / "cache")))

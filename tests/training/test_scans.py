@@ -17,7 +17,8 @@ from toy import toy_config
 
 from medidiff.errors import NoImageError, RefusedError, UsageError
 from medidiff.training import ct_cache, ct_task
-from medidiff.training.scans import Scan, find, list_scans, read_scan, unused
+from medidiff.training.manifest import Scan
+from medidiff.training.scans import find, list_scans, read_scan, unused
 
 
 def save_nifti(path: Path, level: float = 40.0, shape: tuple[int, int, int] = (72, 64, 5)) -> None:

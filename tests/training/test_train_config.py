@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from medidiff.errors import UsageError
-from medidiff.training.config import DataConfig, OptimiserConfig, TrainConfig, load
+from medidiff.training.config import DataConfig, OptimiserConfig, TrainConfig
+from medidiff.training.recipe import load
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -14,11 +14,12 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import UsageError
 from medidiff.models.conditioning import Condition, vector
 from medidiff.models.processes import PROCESSES, make
-from medidiff.training.config import OptimiserConfig, TrainConfig, load
+from medidiff.training.config import OptimiserConfig, TrainConfig
 from medidiff.training.ct_source import CTSource
 from medidiff.training.inputs import Inputs
 from medidiff.training.loader import open_source
 from medidiff.training.patches import DROP_MAP, cut
+from medidiff.training.recipe import load
 from medidiff.training.samples import Samples
 from medidiff.training.validation import Validator
 from medidiff.training.variants import Variant
