@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.report.orientation import Orientation
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import BODY_HU, BoolArray, FloatArray, Volume
 
 Steps = NDArray[np.int16]
 Images = dict[str, Steps]
@@ -64,8 +64,20 @@ def standard_window(image: FloatArray, unit: str) -> tuple[float, float] | None:
     """
     if unit != "HU":
         return None
-    lung, soft = (np.count_nonzero((image > low) & (image < high)) for low, high in (LUNG, SOFT))
+    within = [values[_body(values)] for values in image]
+    lung, soft = (sum(np.count_nonzero((v > low) & (v < high)) for v in within) for low, high in (LUNG, SOFT))
     return LUNG_WINDOW if lung > LUNG_SHARE * (lung + soft) else ABDOMEN_WINDOW
+
+
+def _body(image: FloatArray) -> BoolArray:
+    """The largest piece of tissue of a slice with all that it encloses: the foam of a table is like lung."""
+    from scipy import ndimage
+
+    label, count = ndimage.label(ndimage.binary_opening(image > BODY_HU, iterations=2))
+    if not count:
+        return np.zeros(image.shape, np.bool_)
+    largest = label == 1 + np.argmax(np.bincount(label.ravel())[1:])
+    return np.asarray(ndimage.binary_fill_holes(largest), np.bool_)
 
 
 def choose(
@@ -142,16 +154,10 @@ def take(
         if kind == "uncertainty":
             layers[-1]["window"] = {"centre": top / 2, "width": top}
     for name, (first, second) in differences.items():
-        window_of = {"centre": 0.0, "width": 2 * _rounded(difference_limit)}
-        layers.append(
-            {
-                "name": name,
-                "title": names[name],
-                "kind": "difference",
-                "of": [first, second],
-                "window": window_of,
-            }
-        )
+        layers.append({
+            "name": name, "title": names[name], "kind": "difference", "of": [first, second],
+            "window": {"centre": 0.0, "width": 2 * _rounded(difference_limit)},
+        })  # fmt: skip
     images: Images = {}
     slices = []
     stored = volumes[main].shape[1:]

@@ -150,3 +150,11 @@ def test_a_chest_is_shown_in_the_lung_window() -> None:
     chest[:, 16:40, 16:48] = -800.0
     assert standard_window(chest, "HU") == (-600.0, 1500.0)
     assert standard_window(chest, "a.u.") is None
+
+
+def test_the_foam_of_a_table_is_no_lung() -> None:
+    abdomen = np.full((1, 64, 64), -1000.0, np.float32)
+    abdomen[:, 8:40, 8:56] = 40.0
+    abdomen[:, 48:62, :] = -800.0
+    abdomen[:, 46:48, :] = abdomen[:, 62:, :] = -200.0  # its shell
+    assert standard_window(abdomen, "HU") == (50.0, 400.0)
