@@ -30,7 +30,7 @@ LIMITS = {"ct": (0.7, 2.0), "mr": (0.8, 2.0)}
 """Of what is found over the blind estimate. Noise unlike all that a network has seen passes for structure,
 and MR networks learn from targets with noise of their own: of such noise they find too little."""
 
-KNOWN = {"ct": 0.0, "mr": 0.55}
+KNOWN = {"mr": 0.55}
 """Share of a scan's own noise that its network knows for noise: MR networks found 0.44 of the estimate and
 more in 21 scans as they are. Where they find less, the estimate was of structure, as of a slice through the
 neck or the top of the head alone (up to 17 times the noise), and what they find counts, over this share."""
@@ -54,8 +54,9 @@ def agreement(evaluator: Evaluator) -> float:
     if not found:
         return 1.0
     factor, (lowest, highest) = float(np.median(found)), LIMITS[evaluator.bundle.modality]
-    known = KNOWN[evaluator.bundle.modality]
-    return min(max(factor, min(lowest, factor / known) if known else lowest), highest)
+    if known := KNOWN.get(evaluator.bundle.modality):
+        lowest = min(lowest, factor / known)
+    return float(np.clip(factor, lowest, highest))
 
 
 def _of_slice(evaluator: Evaluator, k: int) -> float | None:
