@@ -31,10 +31,16 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+def heeding() -> None:
+    """Heeds the signals that whoever started the tests in the background has them ignore."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(args: list[str], environment: dict[str, str], **options: object) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "medidiff", *args], env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, **options,
+        stderr=subprocess.PIPE, text=True, **{"preexec_fn": heeding, **options},
     )  # fmt: skip
 
 
