@@ -84,9 +84,8 @@ def command(
 
     out = reporter(progress, quiet=quiet, verbose=verbose)  # says hello: whoever waits knows at once
     try:
-        with Cancellation(
-            stdin=progress == "jsonl"
-        ) as cancelled:  # from the imports on, until the report is there
+        # From the imports on, until the report is there.
+        with Cancellation(stdin=progress == "jsonl") as cancelled:
             from medidiff import batch, report
             from medidiff.engines.base import EngineSettings
 

@@ -41,7 +41,7 @@ def alone(number: int, scan: Volume, result: Result, wanted: Sequence[int] = ())
     limit = DIFFERENCE_SDS * (found.before.sigma or result.sigma or 1.0)
     picture, images = take(
         number, chosen, volumes, scan, {"difference": ("noisy", "denoised")}, limit,
-        window=standard_window(result.volume.array[[c.index for c in chosen]], scan.unit),
+        window=standard_window(result.volume, [c.index for c in chosen]),
         marks=_marks(found.residual),
     )  # fmt: skip
     picture["rank"] = rank

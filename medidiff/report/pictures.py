@@ -7,14 +7,16 @@ file is harder to lose than a folder. The page is made from it and from report.j
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff.errors import PixelError
+from medidiff.evaluation.region import body
 from medidiff.report.orientation import Orientation
-from medidiff.volume import BODY_HU, BoolArray, FloatArray, Volume
+from medidiff.volume import FloatArray, Volume
 
 Steps = NDArray[np.int16]
 Images = dict[str, Steps]
@@ -55,29 +57,26 @@ def not_there(wanted: Sequence[int], count: int) -> tuple[str, ...]:
     return (f"slices asked for that are not there: {absent} (there are {count})",) if absent else ()
 
 
-def standard_window(image: FloatArray, unit: str) -> tuple[float, float] | None:
-    """Centre and width in which CT slices are shown first: lung where there is much of it, else abdomen.
+def standard_window(volume: Volume, shown: Sequence[int]) -> tuple[float, float] | None:
+    """Centre and width in which CT slices are shown first: lung where the body has much of it, else abdomen.
 
     Args:
-        image: slices with little noise.
-        unit: theirs; None is returned for anything but HU.
+        volume: with little noise.
+        shown: slices.
+
+    Returns:
+        None for anything but HU.
     """
-    if unit != "HU":
+    if volume.unit != "HU":
         return None
-    within = [values[_body(values)] for values in image]
-    lung, soft = (sum(np.count_nonzero((v > low) & (v < high)) for v in within) for low, high in (LUNG, SOFT))
+    padding = None if volume.padding is None else volume.padding[list(shown)]
+    part = replace(volume, array=volume.array[list(shown)], padding=padding, adjacent=None)
+    try:
+        inside = part.array[body(part).inside]
+    except PixelError:
+        return ABDOMEN_WINDOW
+    lung, soft = (np.count_nonzero((inside > low) & (inside < high)) for low, high in (LUNG, SOFT))
     return LUNG_WINDOW if lung > LUNG_SHARE * (lung + soft) else ABDOMEN_WINDOW
-
-
-def _body(image: FloatArray) -> BoolArray:
-    """The largest piece of tissue of a slice with all that it encloses: the foam of a table is like lung."""
-    from scipy import ndimage
-
-    label, count = ndimage.label(ndimage.binary_opening(image > BODY_HU, iterations=2))
-    if not count:
-        return np.zeros(image.shape, np.bool_)
-    largest = label == 1 + np.argmax(np.bincount(label.ravel())[1:])
-    return np.asarray(ndimage.binary_fill_holes(largest), np.bool_)
 
 
 def choose(

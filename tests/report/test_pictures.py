@@ -144,17 +144,17 @@ def test_pictures_are_png_in_the_window() -> None:
 
 
 def test_a_chest_is_shown_in_the_lung_window() -> None:
-    chest = np.full((1, 64, 64), -1000.0, np.float32)
-    chest[:, 8:56, 8:56] = 40.0
-    assert standard_window(chest, "HU") == (50.0, 400.0)
-    chest[:, 16:40, 16:48] = -800.0
-    assert standard_window(chest, "HU") == (-600.0, 1500.0)
-    assert standard_window(chest, "a.u.") is None
+    chest = np.full((1, 256, 256), -1000.0, np.float32)
+    chest[:, 32:224, 32:224] = 40.0
+    assert standard_window(Volume(chest, np.eye(4), unit="HU"), [0]) == (50.0, 400.0)
+    chest[:, 64:160, 64:192] = -800.0
+    assert standard_window(Volume(chest, np.eye(4), unit="HU"), [0]) == (-600.0, 1500.0)
+    assert standard_window(Volume(chest, np.eye(4)), [0]) is None
 
 
 def test_the_foam_of_a_table_is_no_lung() -> None:
-    abdomen = np.full((1, 64, 64), -1000.0, np.float32)
-    abdomen[:, 8:40, 8:56] = 40.0
-    abdomen[:, 48:62, :] = -800.0
-    abdomen[:, 46:48, :] = abdomen[:, 62:, :] = -200.0  # its shell
-    assert standard_window(abdomen, "HU") == (50.0, 400.0)
+    abdomen = np.full((1, 256, 256), -1000.0, np.float32)
+    abdomen[:, 32:160, 32:224] = 40.0
+    abdomen[:, 180:244, :] = -800.0
+    abdomen[:, 176:180, :] = abdomen[:, 244:248, :] = -200.0  # its shell
+    assert standard_window(Volume(abdomen, np.eye(4), unit="HU"), [0]) == (50.0, 400.0)

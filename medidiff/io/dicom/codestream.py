@@ -17,10 +17,12 @@ JPEG_2000 = {
 }  # fmt: skip
 """JPEG 2000: a marker segment SIZ right at the start (ITU-T T.800 A.5.1)."""
 
-MAYBE_LOSSY = {
-    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203",
+LOSSY_METHODS = {
+    "1.2.840.10008.1.2.4.50": "ISO_10918_1", "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+    "1.2.840.10008.1.2.4.91": "ISO_15444_1", "1.2.840.10008.1.2.4.203": "ISO_15444_15",
 }  # fmt: skip
-"""JPEG, JPEG-LS and JPEG 2000 that are not lossless by their very syntax."""
+"""JPEG, JPEG-LS and JPEG 2000 that are not lossless by their very syntax, and the terms of Lossy Image
+Compression Method (0028,2114) for them (C.7.6.1.1.5.1)."""
 
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 STANDALONE = {0x01, *range(0xD0, 0xD9)}
@@ -105,19 +107,17 @@ def lossy_method(frame: bytes, transfer_syntax: str) -> str | None:
         transfer_syntax: UID.
 
     Returns:
-        the term of Lossy Image Compression Method (0028,2114), C.7.6.1.1.5.1. A JPEG 2000 codestream with
-        the reversible transform may have been cut to a rate all the same: that cannot be seen.
+        of `LOSSY_METHODS`. A JPEG 2000 codestream with the reversible transform may have been cut to a rate
+        all the same: that cannot be seen.
     """
+    method = LOSSY_METHODS.get(transfer_syntax)
     try:
-        if transfer_syntax == "1.2.840.10008.1.2.4.50":
-            return "ISO_10918_1"
-        if transfer_syntax == "1.2.840.10008.1.2.4.81":  # NEAR stands behind the components (T.87 C.2.3)
+        if method == "ISO_14495_1":  # NEAR stands behind the components (T.87 C.2.3)
             scan = frame.index(b"\xff\xda")
-            return "ISO_14495_1" if frame[scan + 5 + 2 * frame[scan + 4]] else None
-        if transfer_syntax in ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"):
+            return method if frame[scan + 5 + 2 * frame[scan + 4]] else None
+        if transfer_syntax in JPEG_2000:
             style = frame.index(CODING_STYLE, frame.index(START_2000))
-            method = "ISO_15444_1" if transfer_syntax.endswith("91") else "ISO_15444_15"
             return method if frame[style + 13] == 0 else None  # the 9-7 irreversible filter (Table A.20)
     except (ValueError, IndexError):  # no such codestream: decoding will tell
-        pass
-    return None
+        return None
+    return method

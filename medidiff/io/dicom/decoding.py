@@ -119,10 +119,8 @@ def _check_claim(dataset: Dataset, path: Path, number: int) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax not in JPEG | JPEG_2000:
         return
-    found, expected = (
-        claim(compressed_frame(dataset, number), syntax),
-        Claim(dataset.Rows, dataset.Columns, 1),
-    )
+    found = claim(compressed_frame(dataset, number), syntax)
+    expected = Claim(dataset.Rows, dataset.Columns, 1)
     if found != expected:
         raise PixelError(
             f"{_named(dataset, number)} is not the image of {expected} pixels that the header describes",

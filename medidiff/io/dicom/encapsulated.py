@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .codestream import MAYBE_LOSSY, lossy_method
+from .codestream import LOSSY_METHODS, lossy_method
 from .functional_groups import frame_count
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def mark_lossy(dataset: Dataset) -> None:
         dataset: an image that was read, with pixel data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax not in MAYBE_LOSSY or dataset.get("LossyImageCompression") == "01":
+    if syntax not in LOSSY_METHODS or dataset.get("LossyImageCompression") == "01":
         return
     method = None
     with suppress(Exception):  # damaged: decoding will tell
