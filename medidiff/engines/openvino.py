@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -127,9 +129,20 @@ def _core() -> Any:
     """The OpenVINO runtime."""
     openvino = library(NAME, None)
     try:
-        return openvino.Core()
+        return _runtime(openvino.Core)
     except Exception as error:
         raise missing(NAME, None, error) from error
+
+
+@cache
+def _runtime(core: Callable[[], Any]) -> Any:
+    """One runtime for the whole process, which is never given back.
+
+    The CPU plugin of a runtime gives the thread it starts in an alternate signal stack (sigaltstack(2)) and
+    frees it with the runtime. Of two runtimes that do not end in reverse order the second then restores the
+    freed stack of the first, and the next signal that Python handles (Ctrl-C) ends the process with SIGSEGV.
+    """
+    return core()
 
 
 def _precisions(core: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from medidiff.engines.openvino import STATIC_SHAPES, OpenVINOEngine
 from medidiff.engines.select import ENGINES
 from medidiff.engines.tract import SHAPES, TractEngine
 from medidiff.errors import EngineError, UsageError
-from medidiff.models import Bundle
+from medidiff.models import Bundle, save
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 ONE = EngineSettings(threads=1, precision="float32")
@@ -219,3 +220,29 @@ def test_wrong_shapes_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="must be"):
         create("openvino", bundle, ONE)(np.zeros(planes, np.float32), np.zeros(condition, np.float32))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_signal_is_heard_after_engines_ended_in_the_order_they_began(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    """As after a batch with two models; a runtime for each of them left Ctrl-C to end in SIGSEGV."""
+    save(bundle, tmp_path / "tiny")
+    code = (
+        "import os, signal, sys\n"
+        "from medidiff.engines.openvino import OpenVINOEngine\n"
+        "from medidiff.models import load\n"
+        "first, second = (OpenVINOEngine(load(sys.argv[1])) for _ in range(2))\n"
+        "del first\n"
+        "del second\n"
+        "signal.signal(signal.SIGINT, lambda number, frame: print('heard'))\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "tiny")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
