@@ -22,6 +22,7 @@ DIFFERS = {
     "adam": {"kind"},
     "capacity-deep": {"blocks"},
     "capacity-large": {"channels"},
+    "capacity-largest": {"channels", "blocks"},
     "capacity-small": {"channels"},
     "context-zero": {"context_start"},
     "base": set(),
