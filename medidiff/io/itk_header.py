@@ -86,7 +86,7 @@ def inspect(
     fields = fields_of(head)
     if reason := _refusal(fields):
         return reason
-    kept = kept_of(head[: _end(head)])
+    kept = kept_of(head[: end_of(head)])
     if not isinstance(kept, Kept):
         return kept
     voxels = _voxel_file(path, fields)
@@ -135,12 +135,12 @@ def inspect(
 
 def fields_of(head: bytes) -> dict[str, str]:
     """The text header: lower-case names to values (NRRD ``name: value``, MetaImage ``Name = Value``)."""
-    text = head[: _end(head)].decode("latin-1")
+    text = head[: end_of(head)].decode("latin-1")
     pairs = (re.split(r":=|: ?| ?= ?", line.strip(), maxsplit=1) for line in text.splitlines())
     return {p[0].strip().lower(): p[1].strip() for p in pairs if len(p) == 2 and p[0][:1].isalpha()}
 
 
-def _end(head: bytes) -> int:
+def end_of(head: bytes) -> int:
     """Where the text header ends."""
     found = re.search(NRRD_END if head[:4] == b"NRRD" else META_END, head)
     return found.end() if found else len(head)
@@ -212,7 +212,7 @@ def _bad_size(path: Path, voxels: Path, fields: dict[str, str], reader: Any) -> 
     """Why the voxels cannot be all there, before ITK makes room for what a header claims."""
     head = head_of(path, HEAD)
     place = Path(reader.GetFileName()) if voxels == path else voxels
-    there = place.stat().st_size - (_end(head) if voxels == path else 0)
+    there = place.stat().st_size - (end_of(head) if voxels == path else 0)
     there -= max(int(fields.get("headersize", 0)), 0)
     if int(fields.get("compresseddatasize", 0)) > there:
         return Reason.TRUNCATED, f"{there} of {fields['compresseddatasize']} bytes"

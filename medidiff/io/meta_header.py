@@ -9,12 +9,11 @@ import math
 import os
 import re
 import sys
-import zlib
 from contextlib import nullcontext
 from pathlib import Path
 
 from .items import Reason
-from .streams import PIECE
+from .streams import unpacks
 
 LINE = re.compile(rb"([A-Za-z0-9][A-Za-z0-9_ .|/()+-]{0,99}?)[ \t]*=[ \t]*(.*?)\s*")
 LAST = "ElementDataFile"
@@ -100,8 +99,8 @@ def _fits(name: str, value: str, dimensions: int) -> bool:
     return not whole or all(re.fullmatch(r"[+-]?\d{1,18}", word) for word in words)
 
 
-def unpacks(path: Path, size: int) -> bool:
-    """True where the packed voxels of a MetaImage file unpack to `size` bytes at least.
+def is_whole(path: Path, size: int) -> bool:
+    """True where the packed voxels of a MetaImage file are whole and unpack to `size` bytes at least.
 
     ITK would print what is wrong, and give the rest of the image as it finds the memory.
 
@@ -118,14 +117,4 @@ def unpacks(path: Path, size: int) -> bool:
         with nullcontext(file) if local else (path.parent / fields[LAST]).open("rb") as voxels:
             voxels.seek(max(int(fields.get("HeaderSize", 0)), 0), os.SEEK_CUR)
             left = int(fields.get("CompressedDataSize", 0)) or sys.maxsize
-            inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)  # gzip or zlib
-            while size > 0 and not inflate.eof:
-                packed = inflate.unconsumed_tail or voxels.read(min(left, PIECE))
-                left -= 0 if inflate.unconsumed_tail else len(packed)
-                try:
-                    size -= len(inflate.decompress(packed, PIECE))
-                except zlib.error:
-                    return False
-                if not packed:
-                    return False
-    return size <= 0
+            return unpacks(voxels, size, left)

@@ -25,6 +25,7 @@ from .formats import open_image
 from .items import SeriesItem, Written
 from .nifti_header import NiftiSource, derived_header
 from .provenance import KEY, made_from, source_digest
+from .streams import PIECE
 
 
 def _stored_volumes(item: SeriesItem) -> Iterator[NDArray[Any]]:
@@ -47,9 +48,11 @@ def _stored_volumes(item: SeriesItem) -> Iterator[NDArray[Any]]:
                 values = values.astype(source.dtype.newbyteorder("="), copy=False)
                 yield values.transpose(grid.axes(source.slices))
                 done += 1
+            while file.read(PIECE):  # the check sum of packed data is behind the last byte
+                pass
     except (OSError, EOFError) as error:
         raise PixelError(
-            f"the file ends early or is damaged, in volume {done + 1} of {item.volumes}",
+            f"the file ends early or is damaged, in volume {min(done + 1, item.volumes)} of {item.volumes}",
             where=source.voxels, hint="Fetch it again.",
         ) from error  # fmt: skip
 

@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import sys
 import zipfile
 import zlib
 from typing import IO, Any
@@ -143,6 +144,39 @@ class Unpacked(io.RawIOBase):
             if self._below is not None:
                 self._below.close()
         super().close()
+
+
+def unpacks(file: IO[bytes], size: int, left: int = sys.maxsize) -> bool:
+    """True where packed voxels are whole, by their check sum, and unpack to `size` bytes at least.
+
+    A damaged bit seldom ends a deflate stream: what follows is other data, which only the check sum behind
+    it tells (RFC 1950, RFC 1952). Who stops at the last voxel does not see that.
+
+    Args:
+        file: at the start of a zlib stream, or of a gzip stream of one or more members.
+        size: bytes of the image.
+        left: bytes of the stream, where that is known.
+    """
+    inflate, found, ended = _inflater(), 0, False
+    while not ended and found <= most_unpacked(size):
+        packed = inflate.unconsumed_tail or file.read(min(left, PIECE))
+        left -= 0 if inflate.unconsumed_tail else len(packed)
+        try:
+            found += len(inflate.decompress(packed, PIECE))
+        except zlib.error:
+            return False
+        if not packed:
+            return False
+        ended = inflate.eof
+        if ended and found < size:  # in the next member
+            file.seek(-len(inflate.unused_data), os.SEEK_CUR)
+            left += len(inflate.unused_data)
+            inflate, ended = _inflater(), False
+    return ended
+
+
+def _inflater() -> Any:
+    return zlib.decompressobj(32 + zlib.MAX_WBITS)  # gzip or zlib
 
 
 def most_unpacked(size: int) -> int:

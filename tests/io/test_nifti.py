@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -395,6 +396,28 @@ def test_truncated(tmp_path: Path, derivation: Derivation) -> None:
         with pytest.raises(PixelError, match=path.name):
             read(only(path))
         path.unlink()
+
+
+@pytest.mark.parametrize("packing", ["gz", "zip"])
+def test_a_bit_that_changed_in_packed_voxels(tmp_path: Path, packing: str) -> None:
+    """Deflate goes on behind a damaged bit: only the check sum tells, and it is behind the last voxel."""
+    store(tmp_path / "a.nii", np.arange(29400, dtype=np.int16).reshape(35, 28, 30))
+    data = (tmp_path / "a.nii").read_bytes()
+    path = tmp_path / "packed"
+    if packing == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("a.nii", data + bytes(64))  # more than the voxels, so that reading stops before
+    else:
+        path.write_bytes(gzip.compress(data, compresslevel=0))
+    good = path.read_bytes()
+    for place in (30000, len(data) - 1):  # a voxel in the middle, and the last one
+        packed = bytearray(good)
+        packed[packed.index(data[352:400]) - 352 + place] ^= 1
+        path.write_bytes(packed)
+        with pytest.raises(PixelError, match="damaged"):
+            read(only(path))
+    path.write_bytes(good)
+    assert read(only(path)).array.max() == 29399
 
 
 def test_existing_output_and_input(tmp_path: Path, derivation: Derivation) -> None:
