@@ -18,6 +18,7 @@ class ScriptedJob:
         self.error: Any = None
         self.warnings: list[tuple[str, str]] = []
         self.files: list[str] = []
+        self.bounds: Any = None
         self.outputNodeID = self.differenceNodeID = self.uncertaintyNodeID = ""
         self.report: Any = None
         self.cancelled = self.killed = 0

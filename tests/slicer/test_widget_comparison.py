@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scenes
 
 
 @pytest.fixture
@@ -109,6 +111,118 @@ def test_everything_comes_back(comparison: Any, pair: Any, views: Any, applicati
     assert state() == before
 
 
+def look(views: Any, volume: Any, offset: float, zoom: float = 3.0) -> Any:
+    """Shows a volume in the Red view, zoomed and moved, as somebody looks at a finding."""
+    import slicer
+
+    slicer.util.setSliceViewerLayers(background=volume)
+    slicer.app.layoutManager().sliceWidget("Red").sliceLogic().FitSliceToBackground()
+    red = views("Red")[0]
+    red.SetSliceOffset(offset)
+    x, y, z = red.GetFieldOfView()
+    red.SetFieldOfView(x / zoom, y / zoom, z)
+    red.SetXYZOrigin(4.0, -3.0, 0.0)
+    return red
+
+
+def pose(node: Any) -> list[Any]:
+    return [matrix(node), node.GetFieldOfView(), node.GetXYZOrigin()]
+
+
+def test_the_slice_that_is_looked_at_stays(comparison: Any, pair: Any, views: Any) -> None:
+    """Fitting a view would go to the middle of the volume, and so away from the slice just previewed."""
+    red = look(views, pair[0], 10.0)
+    before = pose(red)
+    comparison.sideBySide(*pair)
+    assert pose(red) == pose(views("Yellow")[0]) == before
+    comparison.restore()
+    assert pose(red) == before
+
+
+def test_a_view_of_something_else_goes_to_the_input(
+    comparison: Any, pair: Any, views: Any, scene: Any
+) -> None:
+    import slicer
+
+    other = slicer.modules.volumes.logic().CloneVolume(scene, pair[0], "far away")
+    other.SetOrigin(0, 0, 900)
+    red = look(views, other, 905.0)
+    comparison.sideBySide(*pair)
+    bounds = [0.0] * 6
+    pair[0].GetRASBounds(bounds)
+    assert bounds[4] < red.GetSliceOffset() < bounds[5]
+    red.SetSliceOffset(700.0)  # out of the volume, which it shows by now
+    comparison.sideBySide(*pair)
+    assert bounds[4] < red.GetSliceOffset() < bounds[5]
+
+
+def test_fading_stays_at_the_slice(comparison: Any, pair: Any, views: Any, application: Any) -> None:
+    red = look(views, pair[0], 10.0)
+    first, yellow = pose(red), pose(views("Yellow")[0])
+    layout = application.layoutManager().layout
+    comparison.sideBySide(*pair)
+    red.SetSliceOffset(2.5)
+    found = pose(red)
+    comparison.fade(*pair, 0.5)
+    assert pose(red) == found
+    assert pose(views("Yellow")[0]) == yellow
+    assert application.layoutManager().layout == layout
+    red.SetSliceOffset(7.5)
+    comparison.setOpacity(0.25)
+    assert red.GetSliceOffset() == pytest.approx(7.5)
+    assert views("Green")[1].GetForegroundOpacity() == pytest.approx(0.25)
+    comparison.restore()
+    assert pose(red) == first
+
+
+AXES = {"axial": ((1, 0, 0), (0, 1, 0), (0, 0, 1)), "sagittal": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+        "oblique": ((0.6, 0, 0.8), (0, 1, 0), (-0.8, 0, 0.6))}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", AXES)
+def test_a_preview_is_seen_whole(comparison: Any, pair: Any, views: Any, kind: str) -> None:
+    """Of a sagittal scan, an axial view would show one column of the slice that was denoised."""
+    from MediDiffDenoiseLib import region
+
+    left, right = pair
+    for node in pair:
+        node.SetIJKToRASDirections(*np.array(AXES[kind]).T.ravel().tolist())
+        node.SetOrigin(-20.0, 35.0, 70.0)
+    red = look(views, left, 70.0)
+    before = pose(red)
+    bounds = (0, 32, 0, 24, 3, 4)
+    place = region.place_of_slice(left, bounds)
+    ijk_to_ras = scenes.matrix(left)
+    assert place.point == pytest.approx((ijk_to_ras @ [15.5, 11.5, 3.0, 1.0])[:3])
+    assert abs(np.dot(place.normal, AXES[kind][2])) == pytest.approx(1.0)
+    comparison.sideBySide(left, right, place=place)
+    corners = ijk_to_ras @ np.array([[0, 0, 3, 1], [31, 0, 3, 1], [0, 23, 3, 1], [31, 23, 3, 1.0]]).T
+    for view in ("Red", "Yellow"):
+        to_plane = np.linalg.inv(np.array(matrix(views(view)[0])).reshape(4, 4))
+        assert np.abs((to_plane @ corners)[2]).max() < 1e-6  # mm
+    comparison.restore()
+    assert pose(red) == before
+
+
+def test_one_window_for_both(comparison: Any, pair: Any, views: Any) -> None:
+    """As long as they are compared, whichever of the two is changed."""
+    left, right = (node.GetDisplayNode() for node in pair)
+    comparison.sideBySide(*pair)
+    for one, other, window in ((left, right, (1500.0, -600.0)), (right, left, (80.0, 35.0))):
+        one.SetWindowLevel(*window)
+        assert (other.GetWindow(), other.GetLevel()) == (one.GetWindow(), one.GetLevel()) == window
+    comparison.fade(*pair, 0.5)
+    left.SetWindowLevel(300, 30)
+    assert right.GetWindow() == 300
+    comparison.sideBySide(*pair, sameWindow=False)
+    left.SetWindowLevel(200, 20)
+    assert right.GetWindow() == 300
+    comparison.sideBySide(*pair)
+    comparison.restore()
+    left.SetWindowLevel(100, 10)
+    assert right.GetWindow() == 200
+
+
 def test_a_volume_that_is_gone_is_not_put_back(
     comparison: Any, pair: Any, views: Any, scene: Any, volume: Any
 ) -> None:
@@ -204,8 +318,10 @@ def test_the_slider_fades(row: Any, views: Any) -> None:
     ui, job = row
     choose(ui.comparisonComboBox, "fade")
     assert ui.fadeSlider.visible
+    red, layers = views("Red")
+    red.SetSliceOffset(7.5)
     ui.fadeSlider.value = 0.25
-    layers = views("Red")[1]
+    assert red.GetSliceOffset() == pytest.approx(7.5)
     assert layers.GetForegroundVolumeID() == job.outputNodeID
     assert layers.GetForegroundOpacity() == pytest.approx(0.25)
 

@@ -119,15 +119,16 @@ def test_preview_changes_the_slice_of_the_red_view(
     import slicer
 
     node = application.layoutManager().sliceWidget("Red").mrmlSliceNode()
-    node.GetSliceToRAS().SetElement(2, 3, 2 * 2.5 + 0.4)
+    node.GetSliceToRAS().SetElement(2, 3, 3 * 2.5 + 0.4)
     node.UpdateMatrices()
     for _ in range(2):
         stub.ui.previewButton.click()
         until(lambda: not stub.panel.driver.busy)
+        assert node.GetSliceOffset() == pytest.approx(3 * 2.5)  # seen, where fitting would go elsewhere
     assert volumes() == ["CT chest", "CT chest preview"]
     before = slicer.util.arrayFromVolume(volume)
     after = slicer.util.arrayFromVolume(slicer.util.getNode("CT chest preview"))
-    assert [k for k in range(5) if not np.array_equal(before[k], after[k])] == [2]
+    assert [k for k in range(5) if not np.array_equal(before[k], after[k])] == [3]
 
 
 def test_the_check_lists_models(stub: Any, until: Callable[..., None]) -> None:

@@ -65,6 +65,8 @@ class LayoutManager:
         if not node.IsLayoutDescription(number):
             raise ValueError(f"There is no layout {number}")
         node.SetViewArrangement(number)
+        for name in self.sliceViewNames():
+            self.sliceWidget(name)
 
     def layoutLogic(self) -> Any:
         """The real layout logic."""

@@ -7,6 +7,7 @@ from typing import Any
 import slicer
 
 from .comparison import Comparison
+from .region import place_of_slice
 
 SIDE_BY_SIDE, FADE, REMOVED, UNCERTAINTY = "side", "fade", "removed", "uncertainty"
 
@@ -21,7 +22,7 @@ class CompareSection:
     def __init__(self, ui: Any) -> None:
         self._ui, self.comparison = ui, Comparison()
         self._nodes: dict[str, str] = {}
-        self._input = ""
+        self._input, self._bounds = "", None
         ui.comparisonComboBox.connect("activated(int)", self._chosen)
         ui.fadeSlider.connect("valueChanged(double)", self._fade)
         ui.restoreLayoutButton.connect("clicked()", self._restore)
@@ -33,7 +34,7 @@ class CompareSection:
             job: its input, output, difference and uncertainty nodes.
             show: show the output beside the input now.
         """
-        self._input = job.inputNodeID
+        self._input, self._bounds = job.inputNodeID, job.bounds if job.kind == "preview" else None
         self._nodes = {SIDE_BY_SIDE: job.outputNodeID, FADE: job.outputNodeID}
         if job.differenceNodeID:
             self._nodes[REMOVED] = job.differenceNodeID
@@ -74,14 +75,18 @@ class CompareSection:
             self._ui.comparisonFrame.visible = False  # the user deleted one of them
             return
         if kind == FADE:
-            self.comparison.restore()
             self.comparison.fade(left, right, self._ui.fadeSlider.value)
         else:
-            self.comparison.sideBySide(left, right, sameWindow=kind == SIDE_BY_SIDE)
+            place = place_of_slice(left, self._bounds) if self._bounds is not None else None
+            self.comparison.sideBySide(left, right, sameWindow=kind == SIDE_BY_SIDE, place=place)
         self._refresh()
 
     def _fade(self, value: float) -> None:
-        if self._kind() == FADE:
+        if self._kind() != FADE:
+            return
+        if self.comparison.active:
+            self.comparison.setOpacity(value)
+        else:
             self._show(FADE)
 
     def _restore(self) -> None:

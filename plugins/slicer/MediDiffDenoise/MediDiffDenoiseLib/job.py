@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import joberror, protocol
-from .command import in_words
+from .command import Bounds, in_words
 from .environment import Interpreter
 from .joberror import Discarded, JobError
 from .runner import Runner
@@ -48,6 +48,7 @@ class Job:
         log: text of everything the worker printed, capped at 256 kB.
         pid: of the worker; 0 before it runs.
         inputNodeID: the volume it works on.
+        bounds: the voxels of it that are denoised; None for all.
         outputNodeID, differenceNodeID, uncertaintyNodeID: IDs of the results; empty before DONE.
         files: of an export, the paths of the DICOM files.
     """
@@ -64,6 +65,7 @@ class Job:
         self.events: list[dict[str, Any]] = []
         self.pid = 0
         self.inputNodeID = self.outputNodeID = self.differenceNodeID = self.uncertaintyNodeID = ""
+        self.bounds: Bounds | None = None
         self.files: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix="md-", dir=scratch))
         self._runner: Runner | None = None

@@ -203,7 +203,7 @@ class DenoiseLogic:
         difference: bool,
     ) -> None:
         """Writes the input and starts the worker on it."""
-        job.inputNodeID = source.GetID()
+        job.inputNodeID, job.bounds = source.GetID(), bounds
         try:
             settings = with_modality(settings, source)
             inside, outside = job.folder / "in.nrrd", job.folder / "out.nrrd"

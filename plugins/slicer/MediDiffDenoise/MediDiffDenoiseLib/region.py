@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,15 @@ COARSER = 1.2
 """As in medidiff: the axis whose voxels are larger than the others' by this factor is that of the slices."""
 
 EDGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Place:
+    """A plane in the world: a point of it in RAS, and its normal."""
+
+    point: tuple[float, ...]
+    normal: tuple[float, ...]
+
 
 FINENESS = 9
 """Points along each edge of a ROI that are taken into the volume: a bent transform bulges between corners."""
@@ -78,6 +88,17 @@ def bounds_of_slice(volume: Any, point: tuple[float, float, float] | None) -> Bo
     return tuple(found)  # type: ignore[return-value]
 
 
+def place_of_slice(volume: Any, bounds: Bounds) -> Place:
+    """Where a slice lies that `bounds_of_slice` has found."""
+    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    middle = 0.5 * (low + high - 1)
+    axis = slice_axis(volume.GetSpacing(), volume.GetImageData().GetDimensions())
+    beside = [middle + np.eye(3)[(axis + step) % 3] for step in (1, 2)]
+    point, one, other = _world(volume, np.array([middle, *beside]))
+    normal = np.cross(one - point, other - point)
+    return Place(tuple(point.tolist()), tuple((normal / np.linalg.norm(normal)).tolist()))
+
+
 def slice_axis(spacing: tuple[float, float, float], size: tuple[int, int, int]) -> int:
     """The axis along which medidiff stacks slices: the only one of one voxel, the coarsest, or the last."""
     if tuple(size).count(1) == 1:
@@ -99,3 +120,14 @@ def _ijk(volume: Any, points: np.ndarray) -> np.ndarray:
     volume.GetRASToIJKMatrix(found)
     to_ijk = slicer.util.arrayFromVTKMatrix(found)
     return local @ to_ijk[:3, :3].T + to_ijk[:3, 3]
+
+
+def _world(volume: Any, points: np.ndarray) -> np.ndarray:
+    """Voxel indices ``[n, 3]`` as world RAS points, through the volume's parent transform."""
+    to_ras, to_world = vtk.vtkMatrix4x4(), vtk.vtkGeneralTransform()
+    volume.GetIJKToRASMatrix(to_ras)
+    matrix = slicer.util.arrayFromVTKMatrix(to_ras)
+    parent = volume.GetParentTransformNode()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(parent, None, to_world)
+    local = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return np.array([to_world.TransformPoint(point) for point in local.tolist()])

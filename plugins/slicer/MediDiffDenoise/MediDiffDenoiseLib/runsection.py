@@ -17,6 +17,8 @@ LOCKED = (
 
 DETAIL_LINES = 40
 
+PREVIEW_TIP = "Denoise one slice: the acquired one in the middle of the Red view."
+
 
 class RunSection:
     """Shows a job: which buttons there are, bar, time left, sentence, error.
@@ -43,7 +45,7 @@ class RunSection:
         for button in (ui.applyButton, ui.previewButton):
             button.enabled = not reason
         ui.applyButton.toolTip = reason or tip
-        ui.previewButton.toolTip = reason or "Denoise the one slice that the Red view shows."
+        ui.previewButton.toolTip = reason or PREVIEW_TIP
         self._status(reason or "\n".join(part for part in (self._outcome, notes) if part))
 
     def outcome(self, text: str) -> None:

@@ -76,6 +76,7 @@ class Panel(VTKObservationMixin):
         """The module or the application goes: no process stays behind."""
         self.driver.kill()
         self.machine.kill()
+        self.compare.comparison.forget()
         self._unbind()
         self.removeObservers()
 
