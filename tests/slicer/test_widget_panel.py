@@ -659,3 +659,46 @@ def test_the_picture_of_the_panel(widget: Any, tmp_path: Path) -> None:
     assert image.height() > 300
     colours = {image.pixel(x, y) for x in range(0, 460, 5) for y in range(0, image.height(), 5)}
     assert len(colours) > 5
+
+
+@pytest.fixture
+def dark(application: Any) -> Iterator[None]:
+    """The application in dark colours; a panel takes them when it is made."""
+    from PySide6 import QtGui
+
+    before = QtGui.QPalette(application.palette())
+    application.setPalette(QtGui.QPalette(QtGui.QColor("#353535")))
+    yield
+    application.setPalette(before)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_the_details_button_is_readable_on_a_dark_theme(
+    dark: None, widget: Any, application: Any, checked: bool
+) -> None:
+    """Contrast of text and background as in WCAG 2.1, 1.4.3: at least 4.5."""
+    form, button = widget.parent, widget.ui.detailsButton
+    widget.panel.run.error("It failed.", "", "the last lines")
+    button.checked = checked
+    application.processEvents()
+    image = form.grab().toImage()
+    corner = button.mapTo(form, button.rect.topLeft())
+    inner = button.rect.translated(corner).adjusted(4, 3, -4, -3)
+    lights = sorted(
+        _luminance(image.pixelColor(x, y))
+        for x in range(inner.left(), inner.right())
+        for y in range(inner.top(), inner.bottom())
+    )
+    background = lights[len(lights) // 2]  # most of a button is no text
+    assert max(_contrast(background, text) for text in (lights[0], lights[-1])) >= 4.5
+    assert background > 0.5  # it belongs to the light frame around it
+
+
+def _luminance(colour: Any) -> float:
+    """Relative luminance of an sRGB colour."""
+    parts = [(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for c in colour.getRgbF()[:3]]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def _contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
