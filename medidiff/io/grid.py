@@ -18,7 +18,8 @@ COARSER = 1.2
 """A voxel size must exceed the other two by this factor for its axis to be the slice axis."""
 
 MR_NAME = re.compile(
-    r"(?<![a-z0-9])(t[12]w?|t2star|t2s|pdw?|flair|mp2?rage|mpr|dwi|bold|asl|swi|tof|haste|mri?)(?![a-z0-9])"
+    r"(?<![a-z0-9])(t[12]w?|t2starw?|t2s|inplanet[12]|pdw?|pdt2|flair|mp2?rage|unit1|mpr|megre|mese|dwi|bold|sbref"
+    r"|asl|m0scan|swi|tof|haste|mri?)(?![a-z0-9])"
 )
 CT_NAME = re.compile(r"(?<![a-z0-9])(ct|ldct|ndct|cbct)(?![a-z0-9])")
 PET_NAME = re.compile(r"(?<![a-z0-9])(pet|pt)(?![a-z0-9])")

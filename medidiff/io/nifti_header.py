@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -28,6 +29,7 @@ from .derivation import MAPS, Derivation
 from .formats import exists, is_packed, open_image, stored_size
 from .items import Reason, SeriesItem
 from .names import image_stem, output_name, printable
+from .nifti_remarks import remarks
 from .streams import DEFLATE_RATIO, most_unpacked
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -120,17 +122,20 @@ def inspect(
     volumes = math.prod(rest)
     declared = declared if min(x, y, z) > 1 else None
     slices = grid.slice_axis(size, (x, y, z), declared) if len(shape) > 2 else 2
+    sidecar = read_sidecar(path)
+    modality = _modality(path, sidecar)
     k, j, i = grid.axes(slices)
     return SeriesItem(
         path=path,
         kind="nifti",
         files=(path,),
-        modality=_modality(path),
+        modality=modality,
         description=printable(image_stem(path)),
         name=output_name(path, root),
         shape=((x, y, z)[k] * volumes, (x, y, z)[j], (x, y, z)[i]),
         spacing=(size[k], size[j], size[i]),
         volumes=volumes,
+        notes=remarks(path, sidecar) if modality in ("MR", "OT") else (),
         own_output=b"medidiff" in header["descrip"].tobytes(),
         headers=NiftiSource(
             voxels, slices, (x, y, z), offset, dtype.newbyteorder(header.endianness),
@@ -187,8 +192,8 @@ def _bad_size(voxels: Path, needed: int) -> tuple[Reason, str] | None:
     return None
 
 
-def _modality(path: Path) -> Modality:
-    told = str(read_sidecar(path).get("Modality", "")).upper()
+def _modality(path: Path, sidecar: Mapping[str, Any]) -> Modality:
+    told = str(sidecar.get("Modality", "")).upper()
     known: dict[str, Modality] = {"CT": "CT", "MR": "MR", "PT": "PT", "PET": "PT"}
     return known.get(told) or grid.modality_from_name(path)
 

@@ -82,6 +82,37 @@ def test_value_range() -> None:
     assert notes(replace(volume, padding=padding)) == ()
 
 
+def values_of(kind: str) -> np.ndarray:
+    """A complex image of two tissues with a smooth phase and noise, as a scanner stores its parts."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[-1:1:96j, -1:1:90j]
+    tissue = np.where(np.hypot(x, y) < 0.8, 700.0, 0.0) + np.where(np.hypot(x - 0.2, y) < 0.3, 500.0, 0.0)
+    stack = np.stack([tissue * np.exp(1j * (5 * x + 3 * y + k)) for k in range(3)])
+    noise = rng.normal(0, 30, (2, *stack.shape))
+    found = stack + noise[0] + 1j * noise[1]
+    if "phase" in kind:
+        return np.rint((np.angle(found) + np.pi) / (2 * np.pi) * 4095)
+    magnitude = np.rint(np.abs(found))
+    return np.clip(magnitude, 20, 600) if kind == "clipped" else magnitude
+
+
+@pytest.mark.parametrize(
+    "kind", ["phase", "masked phase", "magnitude", "clipped", "padded magnitude", "flat"]
+)
+def test_an_unsigned_phase_image_is_told_by_its_wraps(kind: str) -> None:
+    array = values_of(kind).astype(np.float32)
+    padding = None
+    if "masked" in kind or "padded" in kind:
+        padding = np.zeros(array.shape, bool)
+        padding[:, :20] = padding[:, ::7] = True
+        array[padding] = -32768.0  # what is marked as padding has no part in it
+    if kind == "flat":
+        array[:] = 7.0
+    volume = Volume(array, np.diag([1.0, 1.0, 3.0, 1.0]), "MR", "a.u.", padding)
+    found = outside(bundle("mr", trained=TRAINED), volume, 20.0, [0.1], 200.0, None)
+    assert [("as phases do" in note) for note in found] == ([True] if "phase" in kind else [])
+
+
 def test_the_notes_reach_the_user_and_the_report(tmp_path: Path) -> None:
     import nibabel
     from click.testing import CliRunner

@@ -379,6 +379,29 @@ def test_label_maps_by_name(tmp_path: Path, name: str) -> None:
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.LABEL_MAP]
 
 
+@pytest.mark.parametrize(
+    ("name", "sidecar", "told"),
+    [
+        ("sub-01_T1w", {}, ""), ("sub-01_part-mag_T2starw", {}, ""), ("sub-01_magnitude1", {}, ""),
+        ("phase_T1w", {}, ""), ("sub-01_part-phase_T2starw", {}, "phase"), ("sub-01_phasediff", {}, "phase"),
+        ("5_gre_e2_ph", {}, "phase"), ("sub-01_part-imag_bold", {}, "real or imaginary"),
+        ("5_gre_real", {}, "real or imaginary"), ("sub-01_T1map", {}, "computed map"),
+        ("7_ep2d_diff_ADC", {}, "computed map"),
+        ("a_T1w", {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND", "PHASE"]}, "phase"),  # as dcm2niix writes
+        ("a_T1w", {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]}, ""),
+        ("a_T1w", {"ImageType": "odd", "ComplexImageComponent": "PHASE"}, "phase"),
+        ("a_ct", {"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, ""),
+    ],
+)  # fmt: skip
+def test_what_says_that_it_is_no_magnitude(
+    tmp_path: Path, name: str, sidecar: dict[str, Any], told: str
+) -> None:
+    store(tmp_path / f"{name}.nii.gz", np.ones((4, 5, 6), np.uint16))
+    (tmp_path / f"{name}.json").write_text(json.dumps(sidecar))
+    notes = "; ".join(only(tmp_path / f"{name}.nii.gz").notes)
+    assert told in notes if told else not notes
+
+
 def test_label_maps_by_intent(tmp_path: Path) -> None:
     store(tmp_path / "a.nii", np.zeros((2, 2, 2), np.uint8), intent_code=1002)
     assert [s.reason for s in discover([tmp_path]).skipped] == [Reason.LABEL_MAP]

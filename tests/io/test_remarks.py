@@ -62,6 +62,7 @@ def test_the_sop_class_says_that_it_is_ct(tmp_path: Path, modality: str | None) 
         (["P", "ND"], "phase"), (["VELOCITY MAP", "P", "FFE"], "phase"),
         (["R_FFE", "R", "FFE"], "real or imaginary"), (["I"], "real or imaginary"),
         (["DIFFUSION", "ADC", "ND"], "computed map"), (["T2 MAP"], "computed map"),
+        (["B0 MAP", "B0", "UNSPECIFIED"], "computed map"), (["M", "ND", "UNI"], "computed map"),
     ],
 )  # fmt: skip
 def test_mr_that_is_no_magnitude(tmp_path: Path, kind: list[str], words: str) -> None:

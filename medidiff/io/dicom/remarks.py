@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..names import printable
@@ -18,7 +18,8 @@ PHASE = {"P", "PHASE", "PHASE MAP", "VELOCITY MAP"}
 COMPLEX = {"R", "I", "REAL", "IMAGINARY"}
 MAP = {
     "ADC", "ADC MAP", "EADC", "FA", "FRACT_ANISO", "RELAT_ANISO", "DIFFUSION MAP", "T1 MAP", "T2 MAP",
-    "T2 STAR MAP", "T2_STAR MAP", "R2 MAP", "R2_STAR MAP", "CBF", "CBV", "MTT", "TTP", "RCBF", "RCBV",
+    "T2 STAR MAP", "T2_STAR MAP", "R2 MAP", "R2_STAR MAP", "B0 MAP", "B1 MAP", "UNI", "CBF", "CBV",
+    "MTT", "TTP", "RCBF", "RCBV",
 }  # fmt: skip
 """Terms of Image Type and Frame Type of MR (C.8.3.1.1.1, C.8.13.3.1.1, and vendors' own)."""
 
@@ -39,14 +40,16 @@ def remarks(dataset: Dataset, scale: Dataset, modality: str, kind: Sequence[str]
     if modality == "CT" and unit not in HOUNSFIELD:
         found.append(f"values in {printable(unit, 16)} (0028,1054), not in HU, which the CT model is for")
     if modality == "MR":
-        terms = {value.strip().upper() for value in kind}
-        if PHASE & terms:
-            found.append("a phase image: its noise is not that of a magnitude image")
-        elif COMPLEX & terms:
-            found.append("a real or imaginary image: its noise is not that of a magnitude image")
-        elif MAP & terms:
-            found.append("a computed map: its noise is not that of a magnitude image")
+        found.append(no_magnitude(kind))
     return tuple(remark for remark in found if remark)
+
+
+def no_magnitude(kind: Iterable[str]) -> str:
+    """What the terms of Image Type say against an MR image being a magnitude, in words; "" for nothing."""
+    terms = {value.strip().upper() for value in kind}
+    names = {"a phase image": PHASE, "a real or imaginary image": COMPLEX, "a computed map": MAP}
+    what = next((name for name, wanted in names.items() if wanted & terms), "")
+    return f"{what}: its noise is not that of a magnitude image" if what else ""
 
 
 def rescale_type(scale: Dataset) -> str:
