@@ -661,6 +661,17 @@ def test_the_picture_of_the_panel(widget: Any, tmp_path: Path) -> None:
     assert len(colours) > 5
 
 
+@pytest.mark.parametrize("line", ["pythonPathLineEdit", "modelFolderLineEdit"])
+def test_an_emptied_path_is_forgotten(widget: Any, line: str) -> None:
+    """CTK tells no change of an emptied line: the Python that it named would be started for ever."""
+    machine, edit = widget.logic.machine, getattr(widget.ui, line)
+    edit.currentPath = "/opt/medidiff"
+    assert "/opt/medidiff" in (machine.pythonPath, machine.modelFolder)
+    edit.currentPath = ""
+    assert (machine.pythonPath, machine.modelFolder) == ("", "")
+    assert "was changed" in widget.ui.environmentLabel.text
+
+
 @pytest.fixture
 def dark(application: Any) -> Iterator[None]:
     """The application in dark colours; a panel takes them when it is made."""

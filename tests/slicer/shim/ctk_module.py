@@ -131,12 +131,14 @@ class ctkSliderWidget(QtWidgets.QWidget):
 
 @connectable
 class ctkPathLineEdit(QtWidgets.QWidget):
-    """A path that can be typed or chosen."""
+    """A path that can be typed or chosen. As in CTK, an empty one is invalid, and no change of path is told."""
 
     Dirs, Files, Executable = 1, 2, 64
 
-    currentPathChanged = QtCore.Signal(str)
-    SIGNALS = {"currentPathChanged(QString)": "currentPathChanged"}
+    currentPathChanged, validInputChanged = QtCore.Signal(str), QtCore.Signal(bool)
+    SIGNALS = {
+        "currentPathChanged(QString)": "currentPathChanged", "validInputChanged(bool)": "validInputChanged"
+    }  # fmt: skip
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
@@ -147,7 +149,15 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._line, 1)
         row.addWidget(browse)
-        self._line.textChanged.connect(self.currentPathChanged)
+        self._valid = False
+        self._line.textChanged.connect(self._told)
+
+    def _told(self, path: str) -> None:
+        before, self._valid = self._valid, bool(path)
+        if path:
+            self.currentPathChanged.emit(path)
+        if self._valid != before:
+            self.validInputChanged.emit(self._valid)
 
     def _path(self) -> str:
         return str(self._line.property("text"))

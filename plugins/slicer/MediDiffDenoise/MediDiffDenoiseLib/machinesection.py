@@ -26,13 +26,18 @@ class MachineSection:
         self.report: Any = None
         self._driver = JobDriver(self._progress, self._crashed)
         machine = logic.machine
-        ui.pythonPathLineEdit.filters = ctk.ctkPathLineEdit.Files
+        # The folder of the environment: a file dialog may follow the link that bin/python is, to a Python
+        # that knows nothing of the environment. The path of a program can be typed.
+        ui.pythonPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.modelFolderLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.pythonPathLineEdit.currentPath = machine.pythonPath
         ui.modelFolderLineEdit.currentPath = machine.modelFolder
         ui.threadsSpinBox.value = machine.threads
         ui.pythonPathLineEdit.connect("currentPathChanged(QString)", self._setPython)
         ui.modelFolderLineEdit.connect("currentPathChanged(QString)", self._setFolder)
+        # An emptied line is no valid path to CTK, which tells no change of it.
+        ui.pythonPathLineEdit.connect("validInputChanged(bool)", self._pythonEmptied)
+        ui.modelFolderLineEdit.connect("validInputChanged(bool)", self._folderEmptied)
         ui.threadsSpinBox.connect("valueChanged(int)", self._setThreads)
         ui.checkEnvironmentButton.connect("clicked()", self.check)
         ui.openModelsFolderButton.connect("clicked()", self.openModelsFolder)
@@ -84,6 +89,14 @@ class MachineSection:
     def _setPython(self, path: str) -> None:
         self._logic.machine.pythonPath = path.strip()
         self._forget("The Python was changed.")
+
+    def _pythonEmptied(self, valid: bool) -> None:
+        if not valid:
+            self._setPython("")
+
+    def _folderEmptied(self, valid: bool) -> None:
+        if not valid:
+            self._setFolder("")
 
     def _setFolder(self, path: str) -> None:
         self._logic.machine.modelFolder = path.strip()
