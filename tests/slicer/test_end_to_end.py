@@ -194,8 +194,32 @@ def test_a_tilted_gantry_gives_what_its_files_give(scene: Any, series: Path, tmp
     )
     written = np.stack([ds.pixel_array + ds.RescaleIntercept for ds in new])
     assert np.array_equal(written, _flipped(output, new))
+    files = logic.exportDicom(output, str(tmp_path / "dicom"), resolver=lambda uid: where.get(uid, ""))
+    mine = sorted(map(pydicom.dcmread, files), key=lambda ds: float(ds.ImagePositionPatient[2]))
+    for exported, straight in zip(mine, new, strict=True):
+        assert exported.PixelData == straight.PixelData
+        for name in (
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "SourceImageSequence",
+        ):
+            assert exported[name].value == straight[name].value
+
+
+def test_slices_at_uneven_distances_are_not_exported(scene: Any, series: Path, tmp_path: Path) -> None:
+    """Slicer lays them on a regular grid, whose slices lie elsewhere than those of the files."""
+    uneven = tmp_path / "uneven"
+    uneven.mkdir()
+    for number, path in enumerate(sorted(series.glob("*.dcm"))):
+        if number != 2:
+            os.symlink(path.resolve(), uneven / path.name)
+    node, where = load_series(scene, uneven)
+    logic = scenes.logic(threads=0)
+    output = result(scene, logic.process(node, modality="CT"))
     with pytest.raises(RuntimeError, match="denoise the files themselves"):
         logic.exportDicom(output, str(tmp_path / "dicom"), resolver=lambda uid: where.get(uid, ""))
+    assert not (tmp_path / "dicom").exists()
 
 
 def _flipped(node: Any, datasets: list[pydicom.Dataset]) -> np.ndarray:

@@ -9,7 +9,7 @@ machine remember.
 
 Scene (slicer, vtk, numpy): `logic` is what scripts use. `volumes` takes nodes to files and back,
 `results` makes the output nodes. `region` is a ROI in voxels. `modality` is read from nodes, `provenance`
-written to them. `dicom_export` prepares a derived series.
+written to them. `dicom_export` prepares a derived series, `nifti` writes the voxels of a tilted one.
 
 Worker (standard library alone): `job` is one run of it, `check` asks it about itself, `runner` is its
 process. `command` has its words, `protocol` its events, `environment` its Python and variables. `report`

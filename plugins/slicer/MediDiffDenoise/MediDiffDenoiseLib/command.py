@@ -115,7 +115,10 @@ def for_panel(hint: str) -> str:
     if "--sigma" in hint:
         return "There is too little to measure the noise from: denoise a larger part, or use medidiff itself."
     if "neither resampled nor moved" in hint:
-        return "Where slices are tilted or uneven, denoise the files themselves: medidiff denoise FOLDER."
+        return (
+            "Where Slicer has laid tilted or uneven slices on a regular grid, denoise the files themselves: "
+            "medidiff denoise FOLDER."
+        )
     if "--device" in hint:
         return "Choose the device auto or cpu."
     if "-v " in hint or "--tile" in hint:

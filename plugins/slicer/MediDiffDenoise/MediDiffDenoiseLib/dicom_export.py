@@ -1,4 +1,4 @@
-"""DICOM export: a result as a derived series of its source files, written by medidiff. Needs slicer.
+"""DICOM export: a result as a derived series of its source files, written by medidiff. Needs slicer, numpy.
 
 Slicer's own export suits no denoised image: it writes ORIGINAL\\PRIMARY, names no source images and no
 derivation. medidiff's writer does, from the headers of the source files. The voxels are those of the node,
@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import slicer
 
-from . import provenance, volumes
+from . import nifti, provenance, volumes
 from .job import Job
 from .joberror import Discarded
 
@@ -60,7 +61,12 @@ def prepare(node: Any, resolver: Resolver, folder: Path) -> tuple[str, str, str]
             f"'{node.GetName()}' was changed after it was denoised, so that its headers would not be true."
         )
     values, listed, made = folder / "in.nrrd", folder / "sources.txt", folder / "derivation.json"
-    volumes.export(node, values)
+    ijk_to_ras = volumes.matrix(node)
+    if np.array_equal(volumes.upright(ijk_to_ras), ijk_to_ras):
+        volumes.export(node, values)
+    else:  # the worker compares the grid with that of the source files, which is tilted too
+        values = folder / "in.nii"
+        nifti.write(values, slicer.util.arrayFromVolume(node), ijk_to_ras)
     listed.write_text("\n".join(resolver(uid) for uid in provenance.sources(node)), encoding="utf-8")
     made.write_text(json.dumps(provenance.derivation(node)), encoding="utf-8")
     return str(values), str(listed), str(made)

@@ -233,7 +233,9 @@ class Job:
 
     def _plain(self, text: str) -> str:
         """The worker's words without the path of the input, which is a file that nobody knows."""
-        return text.replace(str(self.folder / "in.nrrd"), "The volume")
+        for name in ("in.nrrd", "in.nii"):
+            text = text.replace(str(self.folder / name), "The volume")
+        return text
 
     def _note(self, line: str) -> None:
         self.log = f"{self.log}{line}\n"[-LOG_LIMIT:]
