@@ -7,7 +7,7 @@ ones: the output is idempotent and no archive ends up with two copies under diff
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -144,7 +144,26 @@ def derived_uid(*sources: str) -> str:
     return str(generate_uid(entropy_srcs=list(sources)))  # deterministic with the default prefix only
 
 
-def derived_number(number: int | None, taken: frozenset[int], suffix: str) -> int:
+def derived_numbers(sources: Sequence[int | None], taken: Iterable[int]) -> list[dict[str, int]]:
+    """Series Numbers of what is derived from the series of a study, no two alike.
+
+    Args:
+        sources: Series Number of each series.
+        taken: all that the study has.
+
+    Returns:
+        for each series the number of its derived series by suffix: ``"denoised"`` and the `MAPS`.
+    """
+    used = set(taken)
+    found: list[dict[str, int]] = [{} for _ in sources]
+    for suffix in ("denoised", *MAPS):
+        for number, numbers in zip(sources, found, strict=True):
+            numbers[suffix] = derived_number(number, used, suffix)
+            used.add(numbers[suffix])
+    return found
+
+
+def derived_number(number: int | None, taken: Container[int], suffix: str) -> int:
     """A Series Number beside that of the source that the study does not use yet (IS, at most 2**31 - 1)."""
     offset = 1000 * (1 + (MAPS.index(suffix) + 1 if suffix in MAPS else 0))
     start = (number or 0) + offset

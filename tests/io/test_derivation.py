@@ -17,8 +17,8 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from medidiff.errors import PixelError
-from medidiff.io import Derivation
-from medidiff.io.derivation import derived_number, derived_uid, description
+from medidiff.io import Derivation, discover, read, write
+from medidiff.io.derivation import derived_number, derived_numbers, derived_uid, description
 from medidiff.io.dicom.derived_header import derive
 from medidiff.io.dicom.identity import Identity, Source
 
@@ -202,6 +202,30 @@ def test_series_numbers_are_free() -> None:
     assert derived_number(None, frozenset(), "residual") == 2000
     assert derived_number(2**31 - 1, frozenset(), "denoised") == 1000
     assert uid("x") != uid("y")
+
+
+def test_series_derived_from_one_study_have_numbers_of_their_own() -> None:
+    """Reconstructions 101 and 102, and 1101 of another scan, as Philips counts; 1001 beside 1's residual."""
+    sources = [1, 101, 102, 1001, 1101, None]
+    found = derived_numbers(sources, [n for n in sources if n is not None])
+    assert [n["denoised"] for n in found] == [1002, 1102, 1103, 2001, 2101, 1000]
+    every = [n for numbers in found for n in numbers.values()]
+    assert len(set(every)) == len(every) == 18
+
+
+def test_the_series_of_a_study_are_numbered_when_they_are_found(
+    tmp_path: Path, derivation: Derivation
+) -> None:
+    for number in (102, 1101, 101):
+        make_series(
+            tmp_path / "in" / str(number), series=str(number), slices=2,
+            change=lambda ds, k, n=number: setattr(ds, "SeriesNumber", n),
+        )  # fmt: skip
+    new = []
+    for item in discover([tmp_path / "in"]).items:
+        written = write(read(item), tmp_path / "out", derivation=derivation)
+        new += [(item.number, pydicom.dcmread(f).SeriesNumber) for f in written.files]
+    assert set(new) == {(101, 1102), (102, 1103), (1101, 2101)}
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from ..derivation import Derivation, derived_number, derived_uid
+from ..derivation import Derivation, derived_uid
 from ..items import WriteOptions
 from .slice_header import SliceHeader
 
@@ -59,8 +59,8 @@ class SeriesIdentity:
 
     Args:
         header: any slice of the source series.
-        study_numbers: Series Numbers that the study already has.
-        derivation: what was done; series UID and number follow from its settings, not from its findings.
+        numbers: Series Number of the derived series by suffix.
+        derivation: what was done; the series UID follows from its settings, not from its findings.
         options: what is written.
         now: time stamp where the derivation has none; one for all stacks of the series.
         namesake: 0, or counts the other patients who have a series of the same study and series UID.
@@ -69,7 +69,7 @@ class SeriesIdentity:
     def __init__(
         self,
         header: SliceHeader,
-        study_numbers: frozenset[int],
+        numbers: Mapping[str, int],
         derivation: Derivation,
         options: WriteOptions,
         now: datetime,
@@ -84,7 +84,7 @@ class SeriesIdentity:
         )  # fmt: skip
         self._options = options
         self._series = derived_uid(header.series, *self._scope, *self._settings)
-        self._number = derived_number(header.number, study_numbers, options.suffix)
+        self._number = numbers.get(options.suffix, numbers["denoised"])  # a simulation has a word of its own
         self._now = derivation.created or now
 
     def image(self, sources: Iterable[Source], *words: str) -> Identity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,12 +37,12 @@ class DicomSource:
 
     Attributes:
         stack: sorted slices with their geometry.
-        study_numbers: Series Numbers that the study already has.
+        numbers: Series Number of the derived series by suffix, ``"denoised"`` and the maps.
         namesake: tells apart patients who share the UIDs of a study and a series, from 0.
     """
 
     stack: Stack
-    study_numbers: frozenset[int]
+    numbers: Mapping[str, int]
     namesake: int = 0
 
 

@@ -78,7 +78,7 @@ class SeriesWriter:
         stack: Stack = item.headers.stack
         options, folder = self._options, self._open()
         series = SeriesIdentity(
-            stack.slices[0], item.headers.study_numbers, derivation, options, self._started,
+            stack.slices[0], item.headers.numbers, derivation, options, self._started,
             item.headers.namesake,
         )  # fmt: skip
         if stack.slices[0].frame_number:
