@@ -51,6 +51,7 @@ def account(*outcomes: Outcome, skipped: tuple[Skipped, ...] = (), cancelled: bo
 
 DONE = Outcome(item(), "denoised")
 SKIPPED = Outcome(item(), "skipped", "an earlier output")
+THERE = Outcome(item(), "skipped", "its output is there already", code="DONE")
 REFUSED = Outcome(item(), "refused", "is PET")
 BROKEN = Outcome(item(), "failed", "disk", error=OutputError("disk"))
 MEMORY = Outcome(item(), "failed", "memory", error=MemoryError())
@@ -64,6 +65,7 @@ UNDECODABLE = Outcome(item(), "refused", "pixels", error=PixelError("pixels"))
     [
         ([DONE], 0), ([DONE, SKIPPED], 0), ([SKIPPED], 0),
         ([DONE, REFUSED], 4), ([DONE, BROKEN], 4), ([DONE, MEMORY], 4), ([REFUSED, BROKEN], 4),
+        ([THERE], 0), ([THERE, REFUSED], 4), ([THERE, MEMORY], 4),  # as if one run had done it all
         ([REFUSED], 5), ([REFUSED, UNDECODABLE, SKIPPED], 5), ([], 5),
         ([BROKEN], 1), ([BUG], 1), ([BROKEN, BUG], 1), ([ENGINE], 7), ([MEMORY], 8), ([MEMORY, MEMORY], 8),
     ],

@@ -27,7 +27,7 @@ class Outcome:
         status: ``"denoised"``, ``"skipped"``, ``"refused"``, ``"failed"`` or ``"cancelled"``.
         reason: why, unless it was denoised.
         code: the same as the name of a `medidiff.io.Reason`.
-        outputs: suffix to path of what was written.
+        outputs: suffix to path of what was written, or by an earlier run where `done`.
         model: name of the bundle.
         sigma: noise SD used, in the scan's unit.
         sigma_text: the same for people.
@@ -55,6 +55,11 @@ class Outcome:
     code: str = ""
     study: Study | None = None
     derivation: Derivation | None = None
+
+    @property
+    def done(self) -> bool:
+        """An earlier run denoised it, and this one was to go on with what is left."""
+        return self.status == "skipped" and self.code == Reason.DONE.name
 
     @property
     def exit_code(self) -> int:
@@ -137,7 +142,8 @@ class Account:
         bad = {o.exit_code for o in self.outcomes if o.status not in ("denoised", "skipped")}
         if not bad:
             return 4 if any(s.reason in DAMAGED for s in self.plan.discovery.skipped) else 0
-        return bad.pop() if len(bad) == 1 and not self.count("denoised") else 4
+        some = self.count("denoised") or any(o.done for o in self.outcomes)
+        return bad.pop() if len(bad) == 1 and not some else 4
 
     def as_dict(self, pool: Pool, command: Sequence[str] = ()) -> dict[str, Any]:
         """The report: plain values for JSON, without patient data unless the request says so.
@@ -194,6 +200,11 @@ class Account:
                 for reason, detail, paths in skip_groups(self.plan.discovery.skipped)
             ],
         }
+
+    @property
+    def earlier(self) -> tuple[Path | None, ...]:
+        """For each series the output that an earlier run left; None for all others."""
+        return tuple((o.outputs or {}).get("denoised") if o.done else None for o in self.outcomes)
 
     @property
     def images(self) -> Images:

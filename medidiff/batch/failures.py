@@ -18,7 +18,8 @@ from medidiff.io import Reason
 def left_out(entry: Entry) -> Outcome:
     """The outcome of an entry that was not planned."""
     assert entry.decision != "planned"
-    return Outcome(entry.item, entry.decision, entry.reason, code=entry.code, error=entry.error)
+    there = entry.outputs if entry.code == Reason.DONE.name else None
+    return Outcome(entry.item, entry.decision, entry.reason, there, code=entry.code, error=entry.error)
 
 
 def cancelled_outcome(entry: Entry, error: CancelledError | None = None) -> Outcome:

@@ -183,10 +183,21 @@ def _decide(item: SeriesItem, request: Request, pool: Pool) -> Entry:
             bounds_of(item, request.roi)
         for path in outputs.values():
             check_target(path, overwrite=request.overwrite, inputs=item.inputs)
-    except (RefusedError, OutputError) as error:
+    except (RefusedError, OutputError) as met:
+        error = met if request.resume else _or_resumed(met)
         return Entry(item, "refused", str(error), modality, outputs=outputs, code=error.code, error=error)
     notes = ("medidiff made this image already",) if item.own_output and not simulated(item) else ()
     return Entry(item, "planned", "", modality, name, outputs, (*item.notes, *notes))
+
+
+def _or_resumed(error: MedidiffError) -> MedidiffError:
+    """The error, which also names --resume where an output exists: mostly, a run was stopped."""
+    if error.code != Reason.OUTPUT_EXISTS.name:
+        return error
+    return OutputError(
+        error.what, where=error.where, code=error.code,
+        hint="Use --resume to go on with an earlier run, --overwrite, or another output folder (-o).",
+    )  # fmt: skip
 
 
 def suits(item: SeriesItem, modality: Modality, model: str, pool: Pool) -> Modality:

@@ -102,10 +102,11 @@ def command(
             account = batch.run(plan, pool, out, cancelled)
             keeps = request.file is None and not dry_run
             if keeps and (not account.cancelled or account.count("denoised")):
-                content = account.as_dict(pool, command_line())
-                made = report.write(
-                    out_dir, content, account.images, overwrite=request.overwrite, page=request.page
-                )
+                content, images = account.as_dict(pool, command_line()), account.images
+                if request.page:
+                    content, images = report.with_earlier(content, images, out_dir, account.earlier)
+                overwrite = request.overwrite and not request.resume
+                made = report.write(out_dir, content, images, overwrite=overwrite, page=request.page)
                 out.reported(made)
         if plan.refusal is not None:
             raise plan.refusal
@@ -206,22 +207,26 @@ def _tell_skipped(plan: Any, out: Any, verbose: bool) -> None:
 
 
 def _dry_run(plan: Any, out: Any) -> int:
-    """Prints what a run would do, and gives the exit code that it would start with."""
+    """Prints what a run would do, and gives the exit code that it would end with if nothing failed."""
+    from datetime import datetime, timezone
+
+    from medidiff.batch import Account, Outcome
     from medidiff.batch.failures import left_out
 
-    decisions = [entry.decision for entry in plan.entries]
+    outcomes = []
     for index, entry in enumerate(plan.entries, start=1):
         if entry.decision == "planned":
             for path in reversed(list(entry.outputs.values())):
                 out.planned(path)
             model = f"with model {entry.model}" if entry.model else "with the model that its values call for"
             out.say(f"would denoise: {entry.item.label} {model}")
-        elif entry.decision == "skipped":
+            outcomes.append(Outcome(entry.item, "denoised"))
+            continue
+        outcomes.append(left_out(entry))
+        if entry.decision == "skipped":
             out.say(f"would skip: {entry.item.label}: {entry.reason}")
         else:
-            out.finished(index, len(plan.entries), left_out(entry))
-    code = 0
-    if "refused" in decisions:
-        code = 4 if "planned" in decisions else 5
+            out.finished(index, len(plan.entries), outcomes[-1])
+    code = Account(plan, tuple(outcomes), datetime.now(timezone.utc), 0.0).exit_code
     out.rehearsed(code)
     return code

@@ -57,22 +57,24 @@ def command(
     if cohort:
         if number is not None:
             raise UsageError("Please specify either --series or --cohort")
-        return make_cohort(folders, out_dir or folders[0], identify=identify, quiet=quiet)
+        home = folders[0] if folders[0].is_dir() else folders[0].parent
+        return make_cohort(folders, out_dir or home, identify=identify, quiet=quiet)
     if out_dir is not None:
         raise UsageError("-o is for --cohort: the page of a run lies beside its report.json")
     for folder in folders:
         content, images = report.read(folder)
-        home = folder if folder.is_dir() else folder.parent
+        home, stem = (folder, "report") if folder.is_dir() else (folder.parent, folder.stem)
         if number is None:
             with report.reading(folder):
-                files = {home / name: text for name, text in report.views(content, images).items()}
+                views = report.views(content, images)
+                files = {home / name.replace("report", stem): text for name, text in views.items()}
         else:
             count = len(content.get("series", ()))
             if number > count:
                 raise UsageError(f"There are {count} series in this report", where=folder, received=number)
             with report.reading(folder):
                 page = report.run_page(content, images, number)
-            files = {home / f"report-series-{number}.html": page.encode()}
+            files = {home / f"{stem}-series-{number}.html": page.encode()}
         for path, text in files.items():
             click.echo(str(report.put(path, text)))
     return 0
@@ -82,7 +84,7 @@ def make_cohort(folders: Sequence[Path], out_dir: Path, *, identify: bool, quiet
     """Writes cohort.json and cohort.html.
 
     Args:
-        folders: searched for report.json at any depth.
+        folders: searched for report.json at any depth; a file is a report itself.
         out_dir: where to.
         identify: call reports by their folders.
         quiet: say nothing about what was found.
@@ -100,7 +102,8 @@ def make_cohort(folders: Sequence[Path], out_dir: Path, *, identify: bool, quiet
     report.check(out_dir / COHORT_JSON)
     names = report.Names(folders, out_dir, identify=identify)
     paths = find(folders)
-    called = [str(p.parent) if identify else report.hashed(str(p.parent.resolve())) for p in paths]
+    places = [p.parent if p.name == report.JSON else p for p in paths]
+    called = [str(p) if identify else report.hashed(str(p.resolve())) for p in places]
     read = [(name, report.read(path)[0]) for name, path in zip(called, paths, strict=True)]
     found = [(name, one) for name, one in read if one["kind"] != "phantom"]
     for path, (_, one) in zip(paths, read, strict=True):

@@ -67,8 +67,11 @@ def cohort(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def find(folders: Iterable[Path]) -> list[Path]:
-    """Every report.json at any depth under some folders, those of earlier runs (report-1.json) left out."""
-    return sorted({path for folder in folders for path in folder.rglob("report.json")})
+    """Every report.json at any depth under some folders, and every report that is named itself.
+
+    Those of earlier runs (report-1.json) are left out, unless they are named.
+    """
+    return sorted({p for f in folders for p in ([f] if f.is_file() else f.rglob("report.json"))})
 
 
 def _rows(reports: Sequence[tuple[str, Mapping[str, Any]]]) -> Rows:

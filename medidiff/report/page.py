@@ -192,8 +192,11 @@ def _verdict(report: Mapping[str, Any]) -> str:
         return f"{count(sum(len(s['arms']) for s in series), 'scan')} compared with {several}."
     if not series:
         return "No series was found."
-    states = [s["status"] for s in series]
-    known = [s for s in ("denoised", "skipped", "refused", "failed", "cancelled") if s in states]
+    states = [
+        "denoised earlier" if s["status"] == "skipped" and s.get("arms") else s["status"] for s in series
+    ]
+    order = ("denoised", "denoised earlier", "skipped", "refused", "failed", "cancelled")
+    known = [s for s in order if s in states]
     text = f"{', '.join(f'{states.count(s)} {s}' for s in known)}.".capitalize()
     judged = [s["flags"] for s in series if "flags" in s]
     if judged:

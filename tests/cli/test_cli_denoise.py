@@ -136,6 +136,19 @@ def test_dry_run_writes_nothing(run: Callable, tmp_path: Path) -> None:
     assert set(run("denoise", source, "-o", tmp_path / "out", "--save-residual", *NOISE).lines) == planned
 
 
+def test_a_dry_run_ends_as_the_run_would(run: Callable, tmp_path: Path) -> None:
+    """With a damaged file beside a scan, and then with the output there and a way to go on."""
+    source = ct_series(tmp_path / "in")
+    (source / "bad.zip").write_bytes(b"PK\x03\x04 no zip")
+    todo = ("denoise", source, "-o", tmp_path / "out", "--strength", "0")
+    assert run(*todo, "--dry-run").code == run(*todo).code == 4
+    (source / "bad.zip").unlink()
+    again = run(*todo)
+    assert run(*todo, "--dry-run").code == again.code == 5
+    assert "Use --resume to go on" in again.err
+    assert run(*todo, "--dry-run", "--resume").code == run(*todo, "--resume").code == 0
+
+
 def test_earlier_outputs_below_the_input_are_not_denoised_again(run: Callable, tmp_path: Path) -> None:
     source = ct_series(tmp_path / "in")
     run("denoise", source, "-o", source / "out", *NOISE)

@@ -182,3 +182,29 @@ def test_a_second_copy_does_not_name_the_folder_of_the_first(run: Callable, tmp_
         report = (tmp_path / out / "report.json").read_text()
         assert json.loads(report)["skipped_files"][0]["code"] == "DUPLICATE"
         assert ("MUSTERMANN" in report) == bool(more)
+
+
+def test_a_resumed_run_shows_the_whole_folder(run: Callable, done: Path, tmp_path: Path) -> None:
+    first = json.loads((done / "report.json").read_text())["series"][0]
+    ct_series(tmp_path / "DOE_JOHN" / "more", shape=SHAPE, slices=4, series="other")
+    again = ("denoise", tmp_path / "DOE_JOHN", "-o", done, *NOISE, "--report", "--resume")
+    assert run(*again).code == 0
+    series = json.loads((done / "report.json").read_text())["series"]
+    assert sorted(s["status"] for s in series) == ["denoised", "skipped"]
+    assert next(s for s in series if s["status"] == "skipped")["arms"] == first["arms"]
+    assert run(*again, "--overwrite").code == 0  # nothing is left to do, and nothing is lost
+    assert {"report-1.html", "report-2.html"} <= {p.name for p in done.iterdir()}
+    ran = run("report", "--cohort", done, "-o", tmp_path / "all")
+    assert "2 series from 1 report" in ran.err
+
+
+def test_the_page_of_an_earlier_report_lies_beside_it(run: Callable, done: Path, tmp_path: Path) -> None:
+    source = tmp_path / "DOE_JOHN"
+    assert run("denoise", source, "-o", done, *NOISE, "--report", "--resume").code == 0
+    (done / "report-1.html").unlink()
+    before = (done / "report.html").read_bytes()
+    ran = run("report", done / "report-1.json")
+    assert [Path(line).name for line in ran.lines] == ["report-1.csv", "report-1.html"]
+    assert (done / "report.html").read_bytes() == before
+    ran = run("report", "--cohort", done / "report-1.json", "-o", tmp_path / "all")
+    assert "1 series from 1 report" in ran.err, ran.err
