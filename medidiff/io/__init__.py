@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..volume import Volume
 from .derivation import Derivation
 from .items import Discovery, FileFormat, Reason, SeriesItem, Skipped, WriteOptions, Written
@@ -35,7 +36,7 @@ __all__ = [
 
 
 def discover(
-    paths: Sequence[Path],
+    paths: str | Path | Sequence[str | Path],
     progress: Callable[[int, int], None] | None = None,
     *,
     label_maps: bool = False,
@@ -43,7 +44,7 @@ def discover(
     """Finds what can be denoised under files and folders; reads headers only.
 
     Args:
-        paths: files or folders, searched to any depth; names and extensions do not matter.
+        paths: a file or folder, or several, searched to any depth; names and extensions do not matter.
         progress: called with (files done, files in all).
         label_maps: takes label maps and masks for images too.
 
@@ -52,7 +53,8 @@ def discover(
     """
     from .discovery import discover as run
 
-    return run(paths, progress, label_maps=label_maps)
+    several = [paths] if isinstance(paths, str | Path) else paths
+    return run([Path(path) for path in several], progress, label_maps=label_maps)
 
 
 def read(item: SeriesItem) -> Volume:
@@ -66,7 +68,13 @@ def read(item: SeriesItem) -> Volume:
 
     Raises:
         PixelError: pixel data that is truncated or cannot be decoded; names the file.
+        UsageError: it is no item.
     """
+    if not isinstance(item, SeriesItem):
+        raise UsageError(
+            "What is read is an item that discover found", received=type(item).__name__,
+            hint="Of a path it is discover(path).items[0].",
+        )  # fmt: skip
     if item.kind == "dicom":
         from .dicom.reader import read_series as run
     elif item.kind == "nifti":

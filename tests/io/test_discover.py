@@ -15,6 +15,7 @@ from dicom_series import PATIENT, make_series, uid
 from pydicom.data import get_testdata_file
 
 from medidiff.batch.skips import DAMAGED
+from medidiff.errors import UsageError
 from medidiff.io import Discovery, Reason, discover, planned_output, read
 
 
@@ -86,6 +87,17 @@ def test_the_same_instance_twice_is_used_once(tmp_path: Path) -> None:
     assert [i.shape[0] for i in found.items] == [3]
     assert [s.reason for s in found.skipped] == [Reason.DUPLICATE] * 2
     assert {s.detail for s in found.skipped} == {"same SOP Instance UID as a file in a"}  # one line for all
+
+
+def test_one_path_is_one_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text is no sequence of the paths of its letters, of which / is the whole machine."""
+    make_series(tmp_path / "a", slices=3)
+    monkeypatch.chdir(tmp_path)
+    for path in ("a/", Path("a"), ["a"], [Path("a")]):
+        (item,) = discover(path).items
+        assert len(item.files) == 3
+    with pytest.raises(UsageError, match=r"Received: str\. Of a path it is discover\(path\)\.items\[0\]"):
+        read("a")  # type: ignore[arg-type]
 
 
 def test_localizer_is_split_off(tmp_path: Path) -> None:
