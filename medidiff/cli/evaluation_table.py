@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def print_table(reference: Path, arms: Sequence[ArmFigures], removed: Sequence[R
     scores = [
         Column(
             f"{score.metric} {score.unit}".rstrip(),
-            tuple(format(arm.comparison.scores[k].mean, FORMATS[score.metric]) for arm in arms),
+            tuple(_value(arm.comparison.scores[k].mean, FORMATS[score.metric]) for arm in arms),
         )
         for k, score in enumerate(first.scores)
     ]
@@ -168,7 +169,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _value(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)
+    return "-" if value is None or math.isnan(value) else format(value, spec)
 
 
 def _interval(interval: Interval, spec: str) -> str:

@@ -159,6 +159,7 @@ def _print_table(found: list[dict[str, Any]], verbose: bool) -> None:
     rows = []
     for name, s in zip(names, found, strict=True):
         z, y, x = s["shape_zyx"]
+        size = f"{x} {y} {z // s['volumes']}" + (f" x{s['volumes']}" if s["volumes"] > 1 else "")
         dz, dy, dx = s["spacing_zyx_mm"]
         noise = s.get("noise")
         level = "" if noise is None else "unknown"
@@ -168,7 +169,7 @@ def _print_table(found: list[dict[str, Any]], verbose: bool) -> None:
         remarks += s["notes"]
         remarks += ["made by medidiff"] if s["made_by_medidiff"] else []
         remarks += [noise["problem"]] if noise and "problem" in noise else []
-        grid = (f"{x} {y} {z}", f"{dx:.3g} {dy:.3g} {dz:.3g}")
+        grid = (size, f"{dx:.3g} {dy:.3g} {dz:.3g}")
         more = (level,) * noisy + (readable(s["path"]),) * placed
         rows.append((readable(name), *grid, *more, "; ".join(remarks)))
     print_words(("series", "size x,y,z", "mm x,y,z", *optional, "remarks"), rows)

@@ -158,6 +158,21 @@ def test_masks_may_be_called_and_declared_masks(run: Callable, tmp_path: Path, n
     assert f"mask {name}" in found["protocol_text"]
 
 
+def test_a_figure_that_no_slice_has_is_a_dash(run: Callable, tmp_path: Path) -> None:
+    """VIF needs squares of 41 x 41 pixels that count."""
+    truth, noisy = nifti(tmp_path / "t.nii.gz", 0), nifti(tmp_path / "n.nii.gz", 5)
+    image = nib.load(noisy)
+    marked = np.zeros(image.shape, np.uint8)
+    marked[10:40, 20:60] = 1
+    nib.save(nib.Nifti1Image(marked, image.affine), tmp_path / "roi_mask.nii.gz")
+    mask = ("--mask", tmp_path / "roi_mask.nii.gz")
+    ran = run("evaluate", "--reference", truth, "--test", noisy, "--modality", "ct", *mask)
+    assert ran.code == 0, ran.err
+    row = next(line for line in ran.out.splitlines() if "n.nii.gz" in line).split()
+    assert row[4] == "-"
+    assert "no slice has VIF" in ran.out
+
+
 def test_a_report_names_no_folder(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither absolute nor relative, neither in the arms nor in the command nor in the protocol."""
     clean, noisy, half = halved(tmp_path)

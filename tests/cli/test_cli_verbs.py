@@ -63,6 +63,15 @@ def test_inspect_tells_series_of_one_name_apart(run: Callable, tmp_path: Path) -
     assert f" {tmp_path / 'b'} " in both
 
 
+def test_inspect_counts_volumes_apart_from_slices(run: Callable, tmp_path: Path) -> None:
+    import nibabel as nib
+
+    nib.save(nib.Nifti1Image(np.ones((7, 6, 5, 4), np.int16), np.diag([1, 2, 3, 1])), tmp_path / "T1w.nii")
+    ran = run("inspect", tmp_path)
+    assert "7 6 5 x4" in ran.out
+    assert "7x6x5x4" in run("denoise", tmp_path, "-o", tmp_path / "out", "--dry-run").err
+
+
 def test_inspect_without_noise_reads_no_pixels(
     run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
