@@ -12,6 +12,7 @@ import numpy as np
 from medidiff.errors import UsageError
 from medidiff.evaluation.bootstrap import Interval, bootstrap, paired
 from medidiff.evaluation.compare import Comparison
+from medidiff.evaluation.protocol import Protocol
 
 SCORES = ("PSNR", "SSIM", "RMSE", "VIF", "HaarPSI")
 
@@ -161,7 +162,7 @@ def cohort(arms: Sequence[Arm], rng: np.random.Generator) -> Cohort:
     Raises:
         UsageError: the cases differ in more of their protocol than a data range read from each reference.
     """
-    protocols = {replace(c.comparison.protocol, data_range=None) for a in arms for c in a.cases}
+    protocols = {_alike(c.comparison.protocol) for a in arms for c in a.cases}
     if len(protocols) > 1:
         raise UsageError(
             "Figures of different protocols must not be averaged",
@@ -186,6 +187,13 @@ def cohort(arms: Sequence[Arm], rng: np.random.Generator) -> Cohort:
     exact = {str(c.comparison.protocol) for a in arms for c in a.cases}
     text = str((exact if len(exact) == 1 else protocols).pop())
     return Cohort(tuple(arms), tuple(summaries), tuple(differences), text)
+
+
+def _alike(protocol: Protocol) -> Protocol:
+    """The protocol without what may differ from scan to scan."""
+    if not protocol.range_of_reference:
+        return protocol
+    return replace(protocol, data_range=None, range_of_reference=False)
 
 
 def _in_order(arm: Arm, metric: str, scans: frozenset[str]) -> dict[str, list[float]]:

@@ -69,6 +69,7 @@ class Protocol:
         bias_smoothing_px: the reference is low-passed by a Gaussian of this SD before its pixels are put into
             HU bins, for a noisy reference biases its own bins; 0 for a noise-free truth.
         region: which pixels count, for people; "" where all do (see `medidiff.evaluation.region`).
+        range_of_reference: the data range was read from the reference, and differs from scan to scan.
     """
 
     window: Window | None
@@ -77,6 +78,7 @@ class Protocol:
     exclude_padding: bool = True
     bias_smoothing_px: float = 2.0
     region: str = ""
+    range_of_reference: bool = False
 
     def __post_init__(self) -> None:
         if self.data_range is not None and not (np.isfinite(self.data_range) and self.data_range > 0):
@@ -120,7 +122,7 @@ class Protocol:
             PixelError: the reference has no positive values to take a range from.
         """
         if self.window is not None:
-            return self._with_range(1.0)
+            return replace(self, data_range=1.0)
         if self.data_range is not None:
             return self
         values = reference[np.isfinite(reference) if valid is None else valid]
@@ -131,10 +133,7 @@ class Protocol:
                 received=f"{DATA_RANGE_PERCENTILE}th percentile {top:g}",
                 hint="Give the data range.",
             )
-        return self._with_range(top)
-
-    def _with_range(self, data_range: float) -> Protocol:
-        return replace(self, data_range=data_range)
+        return replace(self, data_range=top, range_of_reference=True)
 
     @property
     def peak(self) -> float:
@@ -178,7 +177,13 @@ class Protocol:
             shown = f"window {self.window.name} (C {self.window.centre:g} W {self.window.width:g})"
         else:
             shown = "no window"
-        given = "from the reference" if self.data_range is None else f"{self.data_range:g}"
+        percentile = f"{DATA_RANGE_PERCENTILE}th percentile of the reference"
+        if self.window is not None:
+            span = "1"
+        elif self.data_range is None:
+            span = f"the {percentile}"
+        else:
+            span = f"{self.data_range:g}{f' ({percentile})' if self.range_of_reference else ''}"
         clip = "unclipped" if self.rmse_clip is None else "clipped to [{:g}, {:g}]".format(*self.rmse_clip)
         vif = "255 at the data range" if self.rmse_clip is None else "the values of RMSE"
         mask = "padding excluded" if self.exclude_padding else "padding included"
@@ -188,7 +193,7 @@ class Protocol:
             else ""
         )
         return (
-            f"{shown}, data range {given if self.window is None else '1'}, "
+            f"{shown}, data range {span}, "
             f"SSIM {SSIM_WINDOW}x{SSIM_WINDOW} uniform, HaarPSI as shown (0 to 255), RMSE {clip}, "
             f"VIF on {vif}, {mask}{region}, mean over slices"
         )

@@ -6,7 +6,6 @@ protocol. Intervals are over patients, not over slices (see `medidiff.evaluation
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from medidiff.evaluation.bootstrap import bootstrap, paired
+from medidiff.report.alike import alike, together
 
 FENCE = 1.5
 """Outliers lie more than so many interquartile ranges beyond the quartiles (Tukey 1977)."""
@@ -24,7 +24,6 @@ FEWEST = 5
 """With fewer series there are no outliers to speak of."""
 
 SEED = 20240
-NUMBERS = re.compile(r"\d+(\.\d+)?")
 
 Rows = list[dict[str, Any]]
 
@@ -35,7 +34,8 @@ class Group:
 
     Attributes:
         arm: whose.
-        measure: of the first series: key, title, unit, spec and protocol.
+        measure: of the first series: key, title, unit and spec.
+        protocols: one for each, alike but for numbers that follow from the scan.
         rows: indices of the series.
         values: one for each.
         per_slice: the values slice by slice; None where the value is not their mean.
@@ -43,6 +43,7 @@ class Group:
 
     arm: str
     measure: Mapping[str, Any]
+    protocols: list[str]
     rows: list[int]
     values: list[float]
     per_slice: list[list[float] | None]
@@ -113,8 +114,9 @@ def _groups(rows: Rows) -> list[Group]:
             for m in arm["measures"]:
                 if m["value"] is None or not m["headline"]:
                     continue
-                key = arm["name"], m["key"], m["unit"], row["modality"], NUMBERS.sub("#", m["protocol"])
-                group = groups.setdefault(key, Group(arm["name"], m, [], [], []))
+                key = arm["name"], m["key"], m["unit"], row["modality"], alike(m["protocol"])
+                group = groups.setdefault(key, Group(arm["name"], m, [], [], [], []))
+                group.protocols.append(m["protocol"])
                 group.rows.append(k)
                 group.values.append(m["value"])
                 group.per_slice.append(_slices(m))
@@ -135,7 +137,7 @@ def _distribution(group: Group, rows: Rows, rng: np.random.Generator) -> dict[st
         "unit": m["unit"],
         "spec": m["spec"],
         "modality": rows[group.rows[0]]["modality"],
-        "protocol": m["protocol"],
+        "protocol": together(group.protocols),
         "mean": bootstrap(_by_patient(group.rows, [[v] for v in group.values], rows), rng).as_dict(),
         "pooled": _pooled(group, rows, rng),
         "least": float(values.min()),
@@ -156,7 +158,8 @@ def _differences(groups: Sequence[Group], rows: Rows, rng: np.random.Generator) 
     for first, second in combinations(groups, 2):
         a, b = first.measure, second.measure
         shared = [k for k in first.rows if k in second.rows]
-        if first.arm == second.arm or a["key"] != b["key"] or a["protocol"] != b["protocol"] or not shared:
+        same = a["key"] == b["key"] and alike(first.protocols[0]) == alike(second.protocols[0])
+        if first.arm == second.arm or not same or not shared:
             continue
         values = [
             _by_patient(shared, [[g.values[g.rows.index(k)]] for k in shared], rows) for g in (second, first)

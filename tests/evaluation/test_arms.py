@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from medidiff.errors import UsageError
 from medidiff.evaluation import Arm, Case, Protocol, cohort, compare
 from medidiff.volume import Volume
 
@@ -78,3 +79,19 @@ def test_two_scans_of_a_patient_are_one_patient(rng: np.random.Generator) -> Non
     assert rmse.per_patient.value == pytest.approx(3.0, rel=1e-5)
     assert rmse.pooled.values == 4
     assert Protocol.for_volume(reference).window is not None
+
+
+def mr_arm(name: str, scale: float, rng: np.random.Generator, data_range: float | None = None) -> Arm:
+    """One MR scan whose values go with `scale`."""
+    array = np.ascontiguousarray(scale * rng.uniform(100, 800, (1, 48, 48)), np.float32)
+    reference = Volume(array, np.diag([0.7, 0.7, 3.0, 1.0]), "MR", "a.u.")
+    protocol = Protocol.for_volume(reference, data_range=data_range)
+    found = compare(reference, reference.with_array(array * np.float32(1.01)), protocol)
+    return Arm(name, (Case(name, name, found),))
+
+
+def test_data_ranges_of_the_references_may_differ_and_given_ones_may_not(rng: np.random.Generator) -> None:
+    found = cohort([mr_arm("first", 1.0, rng), mr_arm("second", 3.0, rng)], rng)
+    assert "data range the 99.5th percentile of the reference," in found.protocol_text
+    with pytest.raises(UsageError, match="Figures of different protocols must not be averaged"):
+        cohort([mr_arm("first", 1.0, rng, 800.0), mr_arm("second", 1.0, rng, 900.0)], rng)

@@ -53,12 +53,14 @@ def test_mr_has_no_window_no_bias_and_a_printed_range(rng: np.random.Generator) 
     assert result.psnr.mean == pytest.approx(20 * np.log10(top / 8), abs=1e-4)
     assert result.bias is None
     assert result.protocol.rmse_clip is None
+    assert f"data range {top:g} (99.5th percentile of the reference)," in str(result.protocol)
     given = compare(
         reference,
         reference.with_array(reference.array + 8),
         Protocol.for_volume(reference, "none", data_range=1000.0),
     )
     assert given.psnr.mean == pytest.approx(20 * np.log10(125), abs=1e-4)
+    assert "data range 1000," in str(given.protocol)
 
 
 def test_window_none_for_ct_is_twelve_bit(reference: Volume) -> None:

@@ -80,6 +80,47 @@ def test_other_protocols_are_other_groups() -> None:
     assert sorted(len(g["values"]) for g in groups) == [1, 5]
 
 
+def with_protocols(*protocols: str) -> dict[str, Any]:
+    """A cohort of evaluations whose figures have these protocols."""
+    found = reports(VALUES[: len(protocols)], PATIENTS[: len(protocols)])
+    for (_, one), protocol in zip(found, protocols, strict=True):
+        for arm in one["series"][0]["arms"]:
+            for m in arm["measures"]:
+                m["protocol"] = f"{protocol}, SSIM 7x7 uniform, mean over slices."
+    return cohort(found)
+
+
+@pytest.mark.parametrize(
+    "protocols",
+    [
+        ("window 50,400 (C 50 W 400), data range 1", "window 40,80 (C 40 W 80), data range 1"),
+        ("no window, data range 100", "no window, data range 4000"),
+    ],
+)
+def test_numbers_that_the_user_chose_part_protocols(protocols: tuple[str, str]) -> None:
+    groups = [g for g in with_protocols(*protocols)["groups"] if (g["arm"], g["key"]) == ("noisy", "rmse")]
+    assert [g["values"] for g in groups] == [[VALUES[0]], [VALUES[1]]]
+    assert [g["protocol"].split(", SSIM")[0] for g in groups] == list(protocols)
+
+
+def test_a_data_range_of_the_reference_does_not_part_them_and_reads_as_a_range() -> None:
+    source = "(99.5th percentile of the reference)"
+    group = of(with_protocols(*(f"no window, data range {n} {source}" for n in (910, 1504.5, 885))), "noisy")
+    assert group["values"] == VALUES[:3]
+    assert group["protocol"].startswith(f"no window, data range 885 to 1504.5 {source}, SSIM 7x7 uniform")
+
+
+def test_arms_are_compared_though_their_first_series_differ_in_the_range_of_the_reference() -> None:
+    found = reports(VALUES[:2], PATIENTS[:2])
+    for (_, one), n in zip(found, (885, 1504.5), strict=True):
+        for arm in one["series"][0]["arms"]:
+            for m in arm["measures"]:
+                m["protocol"] = f"no window, data range {n} (99.5th percentile of the reference)."
+    del found[0][1]["series"][0]["arms"][1]  # the second arm starts with the second series
+    difference = next(d for d in cohort(found)["differences"] if d["key"] == "rmse")
+    assert (difference["series"], difference["difference"]["value"]) == (1, -6.0)
+
+
 def page_of(*found: tuple[str, dict[str, Any]]) -> tuple[dict[str, Any], Page, str]:
     names = Names([], Path("/out"))
     content = {**head("cohort", NOW, 1.0, ["medidiff", "report", "--cohort"], names), **cohort(found)}
