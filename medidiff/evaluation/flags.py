@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from medidiff.evaluation.noref import FEWEST_PIXELS, Flag, NoReference
+from medidiff.evaluation.structure import where
 
 REMOVED_HIGH, REMOVED_LOW = 1.2, 0.3
 """SD of what was removed over the noise SD. A posterior draw has 1, a posterior mean less; the estimate of
@@ -62,9 +63,9 @@ def _residual(found: NoReference) -> Iterator[Flag]:
             worst = max(mine, key=lambda p: p.z)
             text = (
                 f"structure in what was removed: {len(mine)} of {int(np.isfinite(s.z).sum())} patches, the "
-                f"clearest at row {worst.row}, column {worst.column} ({worst.amplitude:.3g} {test.unit})"
+                f"clearest in {where(*worst.square)} ({worst.amplitude:.3g} {test.unit})"
             )
-            yield Flag(s.slice, "structure", text, worst.z, test.threshold)
+            yield Flag(s.slice, "structure", text, worst.z, test.threshold, worst.square)
         if s.edges is not None and s.edges.z > edge_limit and s.edges.value > EDGE_CORRELATION:
             text = f"what was removed follows the edges (correlation {s.edges.value:.2f})"
             yield Flag(s.slice, "edges", text, s.edges.z, edge_limit)

@@ -30,6 +30,7 @@ class Flag:
         text: the reason, for people.
         value: the figure that gave rise to it.
         limit: the figure it was held against.
+        square: first row, first column and side of the patch that the text tells, in stored pixels from 0.
     """
 
     slice: int | None
@@ -37,6 +38,7 @@ class Flag:
     text: str
     value: float
     limit: float
+    square: tuple[int, int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -37,6 +37,16 @@ class Patch:
     z: float
     amplitude: float
 
+    @property
+    def square(self) -> tuple[int, int, int]:
+        """First row, first column, side."""
+        return self.row, self.column, PATCH_PX
+
+
+def where(row: int, column: int, side: int) -> str:
+    """A square for people, who count pixels from 1."""
+    return f"columns {column + 1} to {column + side}, rows {row + 1} to {row + side}"
+
 
 @dataclass(frozen=True, eq=False)
 class SliceResidual:

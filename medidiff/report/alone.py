@@ -10,8 +10,9 @@ from medidiff.evaluation.before_after import before_after
 from medidiff.evaluation.drift import BLOCK_PX
 from medidiff.evaluation.noref import Flag, NoReference
 from medidiff.evaluation.nps import NoisePower
-from medidiff.evaluation.structure import PATCH_PX, ResidualTest
+from medidiff.evaluation.structure import ResidualTest, where
 from medidiff.report.measure import INTERVAL, Measure, of_slices
+from medidiff.report.orientation import Orientation
 from medidiff.report.pictures import DIFFERENCE_SDS, choose, not_there, standard_window, take
 from medidiff.report.study import Study
 from medidiff.volume import Volume
@@ -57,7 +58,7 @@ def alone(number: int, scan: Volume, result: Result, wanted: Sequence[int] = ())
         "measured_slices": [k + 1 for k in found.measured],
         "region": found.region,
         "nps": _spectra(found),
-        "flags": [_flag(f) for f in found.flags],
+        "flags": [_flag(f, scan) for f in found.flags],
         "flag_protocol": _flag_protocol(found),
         "pictures": picture,
     }
@@ -215,14 +216,18 @@ def _marks(test: ResidualTest | None) -> dict[int, list[tuple[int, int, int]]]:
     """Flagged patches by slice: first row, first column, side."""
     marks: dict[int, list[tuple[int, int, int]]] = {}
     for p in test.flagged if test else ():
-        marks.setdefault(p.slice, []).append((p.row, p.column, PATCH_PX))
+        marks.setdefault(p.slice, []).append(p.square)
     return marks
 
 
-def _flag(flag: Flag) -> dict[str, Any]:
-    """A flag with its slice counted from 1."""
+def _flag(flag: Flag, scan: Volume) -> dict[str, Any]:
+    """A flag with its slice counted from 1, and its place told on the slice as it is shown."""
     found = flag.as_dict()
     found["slice"] = None if flag.slice is None else flag.slice + 1
+    if flag.square is not None:
+        shown = Orientation.of(scan.affine).square(*flag.square, *scan.array.shape[1:])
+        found["square"] = shown
+        found["text"] = flag.text.replace(where(*flag.square), where(*shown))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medidiff.report.panels import aspect, panels
+from medidiff.report.panels import aspect, panels, squares
 from medidiff.report.pictures import Images
 
 WIDTH = 192
@@ -35,6 +35,7 @@ def gallery(report: Mapping[str, Any], images: Images, only: int | None = None) 
                         "title": f"{series['label']}, slice {n}:",
                         "text": "; ".join(texts[n]),
                         "panels": panels(k, series, images, n, WIDTH),
+                        "marks": squares(series["pictures"], one["marks"]),
                         "aspect": aspect(series["pictures"]),
                     }
                 )

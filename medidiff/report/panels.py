@@ -103,6 +103,15 @@ def aspect(picture: Mapping[str, Any]) -> float:
     return float(picture["columns"] * picture["column_mm"] / (picture["rows"] * picture["row_mm"]))
 
 
+def squares(picture: Mapping[str, Any], marks: Sequence[Sequence[int]]) -> list[dict[str, float]]:
+    """Where marks (first row, first column, side) lie on a picture, in per cent of it."""
+    rows, columns = picture["rows"] / 100, picture["columns"] / 100
+    return [
+        {"left": column / columns, "top": row / rows, "width": side / columns, "height": side / rows}
+        for row, column, side in marks
+    ]
+
+
 def ends(value: float) -> str:
     """An end of a window, with four digits as the viewer prints it."""
     return printed(float(f"{value:.4g}"), "g")
@@ -138,18 +147,13 @@ def _slice(
 ) -> dict[str, Any]:
     picture = series["pictures"]
     found = next(one for one in picture["slices"] if one["number"] == slice_number)
-    rows, columns = picture["rows"] / 100, picture["columns"] / 100
-    marks = [
-        {
-            "left": column / columns,
-            "top": row / rows,
-            "width": side / columns,
-            "height": side / rows,
-        }
-        for row, column, side in found["marks"]
-    ]
     shown = panels(number, series, images, slice_number, width)
-    return {"number": slice_number, "why": found["why"], "marks": marks, "panels": shown}
+    return {
+        "number": slice_number,
+        "why": found["why"],
+        "marks": squares(picture, found["marks"]),
+        "panels": shown,
+    }
 
 
 def _data(number: int, picture: Mapping[str, Any], images: Images, chosen: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from scans import evaluation_report, run_report
 
-from medidiff.report import run_page
+from medidiff.report import Images, run_page
 from medidiff.report.pictures import values
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -28,11 +29,21 @@ READING = "willReadFrequently"
 Open = Callable[..., Any]
 
 
+def long_report() -> tuple[dict[str, Any], Images]:
+    """A run whose scan has a name that offers no place to break, and whose last figure is missing."""
+    report, images = copy.deepcopy(run_report())
+    series = report["series"][0]
+    series["label"] = f"sub-09_{'_'.join(['acquisition'] * 9)}_FLAIR.nii.gz (160x160x7)"
+    series["arms"][0]["measures"][-1]["value"] = None
+    return report, images
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     made = {}
-    for name, content in (("run", run_report()), ("evaluation", evaluation_report())):
+    found = {"run": run_report(), "evaluation": evaluation_report(), "long": long_report()}
+    for name, content in found.items():
         made[name] = folder / f"{name}.html"
         made[name].write_text(run_page(*content), encoding="utf-8")
     return made
@@ -169,11 +180,33 @@ def test_slices_change_and_everything_is_reached_by_keyboard(opened: Open) -> No
     assert "INPUT " in reached  # the wipe
 
 
-@pytest.mark.parametrize("name", ["run", "evaluation"])
+@pytest.mark.parametrize("name", ["run", "evaluation", "long"])
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_nothing_is_wider_than_the_screen(opened: Open, name: str, width: int) -> None:
     page = opened(name, width)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_no_column_falls_off_the_paper(opened: Open) -> None:
+    page = opened("long", 680)  # A4 less its margins is 180 mm
+    page.emulate_media(media="print")
+    edge = page.evaluate("() => document.querySelector('main').getBoundingClientRect().right")
+    cells = "[...document.querySelectorAll('#summary tr > :last-child')]"
+    ends = page.evaluate(f"() => {cells}.map((cell) => cell.getBoundingClientRect().right)")
+    assert ends
+    assert max(ends) <= edge + 1
+
+
+def test_every_picture_says_what_it_shows_and_from_where_to_where(opened: Open) -> None:
+    page = opened()
+    for kind in (".slices .slice.current", "#wrong .slice"):
+        panels = page.locator(kind).first.locator(".panel")
+        assert panels.count() == 4
+        for k, title in enumerate(("Before", "After", "Before minus after", "Uncertainty (SD)")):
+            text = panels.nth(k).inner_text()
+            assert title in text
+            assert re.search(r"\d HU$", text.strip())
+    assert page.locator("#wrong .slice .mark").count() == page.locator(".slices .mark").count() > 0
 
 
 FOCUSED = """

@@ -13,7 +13,7 @@ import pytest
 from parsed import Page, agrees
 from scans import evaluation_report, run_report, volumes
 
-from medidiff.report import run_page
+from medidiff.report import alone, run_page
 from medidiff.report.panels import show
 from medidiff.report.table import COLUMNS, table
 
@@ -176,3 +176,17 @@ def test_the_table_has_every_value_once() -> None:
     refused: list[Any] = [r for r in rows if r[0] == "2"]
     assert [r[3] for r in refused] == ["refused"]
     assert "PET" in refused[0][9]
+
+
+def test_the_place_of_a_flag_is_that_on_the_slice_as_it_is_shown() -> None:
+    """MR: both axes of the small scan run the other way than they are shown."""
+    _, scan, result = volumes("MR")
+    content = alone(1, scan, result).content
+    flag = next(f for f in content["flags"] if f["kind"] == "structure")
+    marks = next(s["marks"] for s in content["pictures"]["slices"] if s["number"] == flag["slice"])
+    row, column, side = flag["square"]
+    assert [row, column, side] in marks
+    assert f"columns {column + 1} to {column + side}, rows {row + 1} to {row + side}" in flag["text"]
+    organ = (72, 56)  # its centre as shown is row 88, column 104: turned by half a turn
+    assert abs(row + side / 2 - (160 - organ[0])) < 40
+    assert abs(column + side / 2 - (160 - organ[1])) < 40
