@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from dicom_enhanced import make_enhanced
 from dicom_series import make_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEGLSLossless,
 )
+from validators import introduced
 
 from medidiff.errors import OutputError, PixelError
 from medidiff.io import Derivation, Written, discover, planned_output, read, write
@@ -195,6 +197,40 @@ def test_maps(tmp_path: Path, derivation: Derivation, modality: str, suffix: str
     assert main.path != written.path
     assert pydicom.dcmread(main.files[0]).SeriesInstanceUID != ds.SeriesInstanceUID
     assert pydicom.dcmread(main.files[0]).SeriesNumber != ds.SeriesNumber
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+@pytest.mark.parametrize("unit", [30.0, 0.003])
+@pytest.mark.parametrize("suffix", ["residual", "uncertainty"])
+def test_the_slices_of_a_map_are_shown_alike(
+    tmp_path: Path, derivation: Derivation, suffix: str, unit: float, enhanced: bool
+) -> None:
+    """One window for all slices, that shows the values; a linear one is 1 wide at least (C.11.2.1.2.1)."""
+    if enhanced:
+        make_enhanced(tmp_path / "in" / "x", modality="MR", slope=unit / 100, signed=False, bits_stored=12)
+    else:
+        make_series(tmp_path / "in", modality="MR", slope=unit / 100, signed=False, bits_stored=12)
+    volume = read(only(tmp_path / "in"))
+    strength = np.array([1, 2, 3, 2, 1], np.float32)[:, None, None]
+    values = np.random.default_rng(1).normal(0, unit, volume.array.shape).astype(np.float32) * strength
+    values = values if suffix == "residual" else np.abs(values) + np.float32(5 * unit)
+    written = write(volume.with_array(values), tmp_path / "out", derivation=derivation, suffix=suffix)
+    assert introduced((tmp_path / "in").iterdir(), written.files) == set()
+    heads = [pydicom.dcmread(f) for f in written.files]
+    if enhanced:
+        groups = heads[0].PerFrameFunctionalGroupsSequence
+        heads = [w for g in groups for w in g.get("FrameVOILUTSequence") or [pydicom.Dataset()]]
+    else:
+        assert {h.RescaleType for h in heads} == {"US"}
+    windows = {(h.get("WindowCenter"), h.get("WindowWidth")) for h in heads}
+    if unit < 1:  # the viewer finds one
+        assert windows == {(None, None)}
+        return
+    ((centre, width),) = windows
+    shown = np.abs(values - float(centre)) < float(width) / 2
+    assert shown.mean() > 0.97
+    size = float(np.sqrt(np.square(values, dtype=np.float64).mean()))
+    assert float(width) == pytest.approx((6 if suffix == "residual" else 3) * size, rel=1e-4)
 
 
 def test_context_neighbours_are_sources_but_not_across_gaps(tmp_path: Path, derivation: Derivation) -> None:

@@ -28,29 +28,47 @@ class Image:
         bits: Bits Stored.
         rescale: True where Rescale Slope and Intercept are written.
         rescaled: True where the scale is not that of the source.
+        size: of a map: root mean square of the whole map, for its display window.
     """
 
     encoded: pixels.Encoded
     bits: int
     rescale: bool
     rescaled: bool = False
+    size: float = 0.0
 
 
-def peak_of(volume: Volume) -> float:
-    """Largest absolute value outside the padding: all slices of a map share one scale."""
-    peak = 0.0
-    for k, image in enumerate(volume.array):
-        inside = True if volume.padding is None else ~volume.padding[k]
-        peak = max(peak, float(np.max(np.abs(image), initial=0.0, where=inside)))
-        scratch.release(volume.array)
-    return peak
+@dataclass(frozen=True)
+class Range:
+    """What all slices of a map share, so that they are stored and shown alike.
+
+    Attributes:
+        peak: largest absolute value outside the padding.
+        size: root mean square there.
+    """
+
+    peak: float
+    size: float
+
+    @classmethod
+    def of(cls, volume: Volume) -> Range:
+        """The range of a map."""
+        peak = total = 0.0
+        count = 0
+        for k, image in enumerate(volume.array):
+            inside = image if volume.padding is None else image[~volume.padding[k]]
+            peak = max(peak, float(np.max(np.abs(inside), initial=0.0)))
+            total += float(np.square(inside, dtype=np.float64).sum())
+            count += inside.size
+            scratch.release(volume.array)
+        return cls(peak, float(np.sqrt(total / max(count, 1))))
 
 
 def encode(
     real: NDArray[np.float32],
     part: StoredSlice,
     pair: tuple[float, float] | None,
-    peak: float | None,
+    shared: Range | None,
     *,
     copy: bool = False,
 ) -> Image:
@@ -60,12 +78,12 @@ def encode(
         real: new values ``[y, x]``.
         part: the slice as it is stored in the source.
         pair: its rescale slope and intercept, None where it has none.
-        peak: largest absolute value of a map; None where the image is no map.
+        shared: range of a map; None where the image is no map.
         copy: the values are meant to be those of the source: whole words come back, not only stored bits.
     """
     source, stored, keep = part.dataset, part.values, part.outside
-    if peak is not None:
-        return _encode_map(np.where(keep, 0, real), peak, pair is not None)
+    if shared is not None:
+        return replace(_encode_map(np.where(keep, 0, real), shared.peak, pair is not None), size=shared.size)
     slope, intercept = pair or (1.0, 0.0)
     bounds = pixels.limits(source)
     bits = int(source.BitsStored)
@@ -123,10 +141,17 @@ def _encode_map(real: NDArray[np.float32], peak: float, has_pair: bool) -> Image
     return Image(pixels.Encoded(stored, slope, 0.0), 16, rescale=True)
 
 
-def map_window(image: Image, suffix: str) -> tuple[float, float]:
-    """Centre and width of a display window for a map: six standard deviations wide."""
-    spread = float(np.std(image.encoded.stored.astype(np.float64))) * image.encoded.slope
-    return as_ds(spread if suffix == "uncertainty" else 0.0), as_ds(max(6 * spread, 1.0))
+def map_window(image: Image, suffix: str) -> tuple[float, float] | None:
+    """Centre and width of the display window of a map, the same for all its slices.
+
+    A residual is shown over three root mean squares to either side of 0, an uncertainty from 0 to three.
+
+    Returns:
+        None where the width would be less than 1, the least that a linear window can have (PS3.3
+        C.11.2.1.2.1): a viewer then takes the range of the values.
+    """
+    low, high = (0.0 if suffix == "uncertainty" else -3.0 * image.size), 3.0 * image.size
+    return (as_ds((low + high) / 2), as_ds(high - low)) if high - low >= 1 else None
 
 
 def as_ds(value: float) -> float:

@@ -151,7 +151,7 @@ def _set_groups(new: Dataset, groups: list[FrameGroups], frames: Sequence[Derive
             written[SCALE].append(group.items(SCALE))
             written[MAPPING].append(group.items(MAPPING))
         if suffix in MAPS:
-            written["FrameVOILUTSequence"].append([_window_item(frame.image, suffix)])
+            written["FrameVOILUTSequence"].append(_window_items(frame.image, suffix))
     for sequence, items in written.items():
         put_group(groups, sequence, items)
 
@@ -186,10 +186,14 @@ def _scale_item(source: Dataset, image: Image, modality: str) -> Dataset:
     return item
 
 
-def _window_item(image: Image, suffix: str) -> Dataset:
+def _window_items(image: Image, suffix: str) -> list[Dataset]:
+    """The display window of a map, none where it cannot have one."""
     from pydicom.dataset import Dataset
     from pydicom.valuerep import format_number_as_ds
 
+    window = map_window(image, suffix)
+    if window is None:
+        return []
     item = Dataset()
-    item.WindowCenter, item.WindowWidth = map(format_number_as_ds, map_window(image, suffix))
-    return item
+    item.WindowCenter, item.WindowWidth = map(format_number_as_ds, window)
+    return [item]

@@ -16,7 +16,7 @@ from ..items import WriteOptions
 from . import pixels
 from .damage import parsing
 from .derived_file import save, set_pixels
-from .encoding import encode, peak_of
+from .encoding import Range, encode
 from .enhanced_derivation import DerivedFrame, derive_enhanced
 from .geometry import Stack
 from .identity import SeriesIdentity, Source
@@ -82,7 +82,7 @@ class EnhancedWriter:
             series: the identifiers of the derived series.
         """
         stack: Stack = volume.source.headers.stack
-        peak = peak_of(volume) if self._options.suffix in MAPS else None
+        shared = Range.of(volume) if self._options.suffix in MAPS else None
         done = Tally()
         with lenient():
             for part in stored_slices(stack):
@@ -90,10 +90,10 @@ class EnhancedWriter:
                 with parsing(header.path):
                     gathered = self._image(header, part.dataset, series)
                     pair = pixels.rescale_pair(part.scale)
-                    if peak is not None:  # every frame of a map has a scale: it may have a functional group
+                    if shared is not None:  # every frame of a map has a scale: it may have a functional group
                         pair = pair or (1.0, 0.0)
                     copy = derivation.operation == "copy"
-                    image = encode(volume.array[part.index], part, pair, peak, copy=copy)
+                    image = encode(volume.array[part.index], part, pair, shared, copy=copy)
                     scratch.release(volume.array)
                     sources = tuple(map(Source.of, stack.used(part.index, derivation.context)))
                     gathered.frames.append(DerivedFrame(header.frame_number, image, sources, derivation))

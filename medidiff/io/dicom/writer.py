@@ -16,7 +16,7 @@ from . import pixels
 from .damage import parsing
 from .derived_file import save, set_pixels
 from .derived_header import derive
-from .encoding import Image, encode, map_window, peak_of
+from .encoding import Image, Range, encode, map_window
 from .enhanced_writer import EnhancedWriter
 from .geometry import Stack
 from .identity import SeriesIdentity, Source
@@ -101,13 +101,13 @@ class SeriesWriter:
         """Writes an image for each slice."""
         stack: Stack = volume.source.headers.stack
         options, done, copy = self._options, Tally(), derivation.operation == "copy"
-        peak = peak_of(volume) if options.suffix in MAPS else None
+        shared = Range.of(volume) if options.suffix in MAPS else None
         with lenient():
             for part in stored_slices(stack):
                 with parsing(stack.slices[part.index].path):
                     identity = series.image(map(Source.of, stack.used(part.index, derivation.context)))
                     pair = pixels.rescale_pair(part.dataset)
-                    image = encode(volume.array[part.index], part, pair, peak, copy=copy)
+                    image = encode(volume.array[part.index], part, pair, shared, copy=copy)
                     scratch.release(volume.array)
                     if not part.dataset.file_meta.TransferSyntaxUID.is_little_endian:
                         to_little_endian(part.dataset)
@@ -131,8 +131,17 @@ def _set_scale(new: Dataset, image: Image, suffix: str) -> None:
         if "RealWorldValueMappingSequence" in new:  # maps the stored values of the source
             del new.RealWorldValueMappingSequence
     if suffix in MAPS:
-        new.WindowCenter, new.WindowWidth = map(format_number_as_ds, map_window(image, suffix))
+        if window := map_window(image, suffix):
+            new.WindowCenter, new.WindowWidth = map(format_number_as_ds, window)
+        else:
+            _remove(new, "WindowCenter", "WindowWidth")
         if not image.rescale:
-            for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType"):
-                if keyword in new:
-                    delattr(new, keyword)
+            _remove(new, "RescaleSlope", "RescaleIntercept", "RescaleType")
+        elif new.get("Modality") == "MR" and not new.get("RescaleType"):  # type 1C (C.11.1)
+            new.RescaleType = "US"
+
+
+def _remove(new: Dataset, *keywords: str) -> None:
+    for keyword in keywords:
+        if keyword in new:
+            delattr(new, keyword)
