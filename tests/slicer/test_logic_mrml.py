@@ -239,8 +239,8 @@ def test_words_about_the_file_are_words_about_the_volume(
 ) -> None:
     wish("file")
     job = logic.process(scenes.add(scene, scenes.body()))
-    assert job.error.text == "The volume: cannot be processed."
-    assert job.warnings == [("odd", "The volume: odd slices.")]
+    assert job.error.text == "Cannot be processed."
+    assert job.warnings == [("odd", "Odd slices.")]
 
 
 def test_temporary_files_go_where_slicer_puts_its_own(

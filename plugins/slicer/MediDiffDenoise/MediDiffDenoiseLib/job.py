@@ -235,7 +235,8 @@ class Job:
         """The worker's words without the path of the input, which is a file that nobody knows."""
         for name in ("in.nrrd", "in.nii"):
             text = text.replace(str(self.folder / name), "The volume")
-        return text
+        what = text.removeprefix("The volume: ")
+        return text if what == text else what[:1].upper() + what[1:]
 
     def _note(self, line: str) -> None:
         self.log = f"{self.log}{line}\n"[-LOG_LIMIT:]
