@@ -661,6 +661,26 @@ def test_the_picture_of_the_panel(widget: Any, tmp_path: Path) -> None:
     assert len(colours) > 5
 
 
+def test_long_names_do_not_widen_the_panel(widget: Any, volume: Any, application: Any) -> None:
+    """Slicer makes the module panel as wide as its content must be, and takes the width from the views."""
+    path = r"C:\Users\firstname.lastname\AppData\Local\Programs\medidiff\medidiff-env\Scripts\python.exe"
+    application.processEvents()
+    before = widget.parent.minimumSizeHint().width()
+    widget.ui.advancedCollapsibleButton.collapsed = False
+    widget.panel.machine.take(report(python=path))
+    volume.SetName("1.2.840.113619.2.55.3.2831217736.525_T1_MPRAGE_SAG_ISO_p2_fs_very_long_description")
+    widget.panel.parameters.model = path
+    widget.panel.run.outcome(f"Done: '{volume.GetName()}_denoised'.")
+    widget.panel.run.error(f"{path} cannot be started.", path, "")
+    widget.panel.refresh()
+    widget.ui.etaLabel.text = path
+    widget.ui.etaLabel.visible = True
+    application.processEvents()
+    for name in ("statusLabel", "errorLabel", "environmentLabel", "etaLabel"):
+        assert getattr(widget.ui, name).visible
+    assert widget.parent.minimumSizeHint().width() == before
+
+
 @pytest.mark.parametrize("line", ["pythonPathLineEdit", "modelFolderLineEdit"])
 def test_an_emptied_path_is_forgotten(widget: Any, line: str) -> None:
     """CTK tells no change of an emptied line: the Python that it named would be started for ever."""

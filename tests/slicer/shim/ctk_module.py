@@ -131,7 +131,7 @@ class ctkSliderWidget(QtWidgets.QWidget):
 
 @connectable
 class ctkPathLineEdit(QtWidgets.QWidget):
-    """A path that can be typed or chosen. As in CTK, an empty one is invalid, and no change of path is told."""
+    """A path that can be typed or chosen. As in CTK, an empty one is invalid and is not told."""
 
     Dirs, Files, Executable = 1, 2, 64
 
