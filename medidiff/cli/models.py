@@ -147,13 +147,10 @@ def _tflite(bundle: Bundle, size: tuple[int, int] | None) -> bytes:
 
 def _save_ir(bundle: Bundle, new: Path, path: Path) -> None:
     """Writes OpenVINO IR to `new`; errors name `path`, which the user gave."""
-    from medidiff.engines.base import missing
+    from medidiff.engines.base import library
     from medidiff.errors import OutputError
 
-    try:
-        import openvino
-    except ImportError as error:
-        raise missing("openvino", None, error) from error
+    openvino = library("openvino", None)
     model = openvino.Core().read_model(bundle.network, b"")
     try:
         openvino.save_model(model, str(new), compress_to_fp16=False)

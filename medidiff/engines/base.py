@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -16,6 +20,8 @@ from medidiff.volume import FloatArray
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
+PHONES, NO_PHONE = "openvino_telemetry", "ORT_DISABLE_TELEMETRY"
+"""A package of OpenVINO that reports its use, and the variable that has ONNX Runtime not report its own."""
 
 
 class Engine(Protocol):
@@ -141,9 +147,33 @@ def library(name: str, extra: str | None) -> Any:
         EngineError: it is absent or does not load, for whatever reason.
     """
     try:
-        return import_module(name)
+        with _unreported():
+            return import_module(name)
     except Exception as error:  # a broken build raises anything: OSError, AttributeError, SystemError
         raise missing(name, extra, error) from error
+
+
+@contextmanager
+def _unreported() -> Iterator[None]:
+    """Keeps libraries that are imported from sending word of it to their makers, which some do unasked.
+
+    OpenVINO does so through a package that it can do without (``openvino/tools/ovc/telemetry_utils.py``),
+    ONNX Runtime unless a variable is set. Both leave an identifier in the home folder. No network is used
+    that the user did not start.
+    """
+    found, told = sys.modules.get(PHONES), os.environ.get(NO_PHONE)
+    sys.modules[PHONES] = None  # type: ignore[assignment]  # the import system's word for "not there"
+    os.environ[NO_PHONE] = "1"
+    try:
+        yield
+    finally:
+        del sys.modules[PHONES]
+        if found is not None:
+            sys.modules[PHONES] = found
+        if told is None:
+            del os.environ[NO_PHONE]
+        else:
+            os.environ[NO_PHONE] = told
 
 
 def missing(name: str, extra: str | None, error: Exception) -> EngineError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -246,3 +247,24 @@ def test_a_signal_is_heard_after_engines_ended_in_the_order_they_began(
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_no_engine_tells_anybody_that_it_was_started(tmp_path: Path, name: str) -> None:
+    """Both have telemetry, which is off in test runs (CI); where it is on there is an identifier at home."""
+    pytest.importorskip(name)
+    code = f"""
+import os
+from networks import TINY, random_inputs, tiny_bundle
+from medidiff.engines import create
+bundle, before = tiny_bundle(), dict(os.environ)
+create("{name}", bundle)(*random_inputs(TINY, 1, 16, 16))
+assert dict(os.environ) == before
+"""
+    off = ("CI", "TF_BUILD", "JENKINS_URL", "GITHUB_ACTIONS", "XDG_CACHE_HOME")
+    home = {**{k: v for k, v in os.environ.items() if k not in off}, "HOME": str(tmp_path)}
+    home["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=home)
+    assert done.returncode == 0, done.stderr
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and ".keras" not in p.parts]
+    assert files == []
