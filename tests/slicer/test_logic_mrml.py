@@ -335,6 +335,34 @@ def go_on(job: Any) -> Any:
     return job.wait()
 
 
+def test_a_second_run_into_an_output_makes_no_second_companions(scene: Any, logic: DenoiseLogic) -> None:
+    """Every preview of the preset quality would leave a volume of the size of the scan behind."""
+    node = scenes.add(scene, scenes.body())
+    first = logic.process(node, preset="quality", makeDifference=True)
+    output = result(scene, first)
+    names = scenes.volumes(scene)
+    node.SetOrigin(1.0, 2.0, 3.0)
+    second = logic.process(node, output, preset="quality", makeDifference=True, strength=0.5)
+    assert result(scene, second) is output
+    assert scenes.volumes(scene) == names
+    assert (second.differenceNodeID, second.uncertaintyNodeID) == (
+        first.differenceNodeID, first.uncertaintyNodeID
+    )  # fmt: skip
+    removed = scene.GetNodeByID(second.differenceNodeID)
+    assert np.array_equal(scenes.voxels(removed), scenes.voxels(node).astype(float) - scenes.voxels(output))
+    assert removed.GetOrigin() == output.GetOrigin() == (1.0, 2.0, 3.0)
+    assert removed.GetAttribute("medidiff.strength") == "0.5"
+    scene.RemoveNode(removed)
+    third = logic.process(node, output, makeDifference=True)
+    assert scene.GetNodeByID(third.differenceNodeID) is not None
+    assert not third.uncertaintyNodeID
+    again = logic.process(output, preset="quality", makeDifference=True)  # of a result: a clone of it is made
+    assert len({again.differenceNodeID, third.differenceNodeID}) == 2
+    fresh = logic.process(node)
+    chosen = logic.process(output, result(scene, fresh), preset="quality")
+    assert chosen.uncertaintyNodeID not in (first.uncertaintyNodeID, again.uncertaintyNodeID)
+
+
 def test_an_uncertainty_with_holes_has_a_window(scene: Any, logic: DenoiseLogic, wish: Callable) -> None:
     wish("nan")
     job = logic.process(scenes.add(scene, scenes.body()), preset="quality")

@@ -20,6 +20,9 @@ SAMPLE = 2_000_000
 SHARE = 99.5
 """Percentile of the magnitudes that the window of a difference reaches to."""
 
+DIFFERENCE, UNCERTAINTY = "medidiff.difference", "medidiff.uncertainty"
+"""Roles of the references from an output to the volumes that came with it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Request:
@@ -80,36 +83,51 @@ def take(request: Request, job: Job, result: dict[str, Any]) -> None:
         job.warnings.append(
             ("input_changed", "The input was changed during the run; the result is of before.")
         )
+    difference = _difference(before, voxels["denoised"]) if request.difference else None
     made: list[Any] = []
 
     def new(name: str) -> Any:
         made.append(volumes.new_like(source, name))
         return made[-1]
 
+    def beside(role: str, word: str) -> Any:
+        """The volume that goes with the output: that of the last run into it, else a new one."""
+        last = target.GetNodeReference(role) if target is not None else None
+        return new(f"{source.GetName()} {word}") if last is None or last is source else last
+
     facts = _facts(request, job, result)
+    removed = sd = None
     try:
         output = target or new(request.name)
-        if request.difference:
-            removed = new(f"{source.GetName()} removed")
-            _fill_difference(removed, before, voxels["denoised"])
-            provenance.mark(removed, source, {**facts, "derivation": "", "content": "input minus output"})
+        if difference is not None:
+            removed = beside(DIFFERENCE, "removed")
         if "uncertainty" in voxels:
-            sd = new(f"{source.GetName()} uncertainty")
+            sd = beside(UNCERTAINTY, "uncertainty")
+        for node in (output, removed, sd):
+            if node is not None and node not in made:
+                volumes.overwrite_geometry(node, source)
+        if removed is not None:
+            reach = _reach(difference[difference != 0])
+            volumes.set_voxels(removed, difference)
+            volumes.set_window(removed, -reach, reach)
+            provenance.mark(removed, source, {**facts, "derivation": "", "content": "input minus output"})
+        if sd is not None:
             volumes.set_voxels(sd, voxels["uncertainty"].astype(np.float32))
             volumes.set_window(sd, 0.0, _reach(voxels["uncertainty"]))
             provenance.mark(sd, source, {**facts, "derivation": "", "content": "SD of each voxel"})
-        if target is not None:
-            volumes.overwrite_geometry(target, source)
         volumes.set_voxels(output, voxels["denoised"])
         volumes.same_window(output, source)
         provenance.mark(output, source, {**facts, "voxels": provenance.digest(voxels["denoised"])})
+        for role, node in ((DIFFERENCE, removed), (UNCERTAINTY, sd)):
+            if node is not None or output is not target:  # a clone has those of the input
+                output.SetNodeReferenceID(role, node.GetID() if node is not None else None)
     except BaseException:
         for node in reversed(made):
             volumes.remove(node)
         raise
     job.outputNodeID = output.GetID()
-    job.differenceNodeID = removed.GetID() if request.difference else ""
-    job.uncertaintyNodeID = sd.GetID() if "uncertainty" in voxels else ""
+    job.differenceNodeID = removed.GetID() if removed is not None else ""
+    job.uncertaintyNodeID = sd.GetID() if sd is not None else ""
 
 
 def _alive(request: Request, node: Any, node_id: str, word: str) -> Any:
@@ -131,15 +149,13 @@ def _voxels(request: Request, path: Any) -> np.ndarray:
     return slicer.util.arrayFromVolume(node).copy()
 
 
-def _fill_difference(node: Any, before: np.ndarray, after: np.ndarray) -> None:
-    """Input minus output, in a window around 0: what was removed shows, bright and dark alike."""
+def _difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Input minus output, as float32."""
     with np.errstate(invalid="ignore"):  # infinite minus infinite
         removed = np.subtract(before, after, dtype=np.float32)
     if before.dtype.kind == "f":
         np.nan_to_num(removed, copy=False, posinf=0.0, neginf=0.0)
-    reach = _reach(removed[removed != 0])
-    volumes.set_voxels(node, removed)
-    volumes.set_window(node, -reach, reach)
+    return removed
 
 
 def _reach(values: np.ndarray) -> float:
