@@ -26,6 +26,7 @@ from medidiff.evaluation import (
     reliability,
     removed_noise,
 )
+from medidiff.evaluation.compare import counted
 from medidiff.io import read
 from medidiff.report import ArmFigures
 from medidiff.volume import FloatArray, Volume
@@ -163,8 +164,9 @@ def judge(pair: Pair, names: Sequence[str], measures: Measures) -> Judged:
     if sd is not None:
         last = arms[-1]
         covered = reliability(
-            truth.array, last.volume.array, sd, None if region is None else region.inside,
-            measures.reference_sd, truth.unit, "" if region is None else region.text,
+            truth.array, last.volume.array, sd, counted(truth, last.volume, protocol, region),
+            measures.reference_sd, truth.unit,
+            f"{'all pixels' if region is None else region.text}, padding excluded",
         )  # fmt: skip
         arms[-1] = replace(last, reliability=covered)
     removed: tuple[RemovedNoise, ...] = ()
@@ -172,6 +174,7 @@ def judge(pair: Pair, names: Sequence[str], measures: Measures) -> Judged:
         scan = measures.taken(read_one(measures.scan, "The scan"))
         _same_grid(truth, scan, measures.scan, "scan")
         removed = tuple(removed_noise(truth, scan, arm.volume, region) for arm in arms)
+        arms = [replace(arm, removed=r) for arm, r in zip(arms, removed, strict=True)]
     return Judged(pair, patient_of(pair.reference), truth, tuple(arms), removed)
 
 

@@ -109,6 +109,7 @@ def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
         found: name and measures of each result.
     """
     from medidiff.evaluation.noref import FEWEST_PIXELS
+    from medidiff.noise.texture import STRUCTURE_LP_CM
 
     unit = found[0][1].unit
     titles = (
@@ -136,7 +137,11 @@ def print_changes(scan: Path, found: Sequence[tuple[str, NoReference]]) -> None:
     for name, m in found:
         head = f"{name}: " if len(found) > 1 else ""
         click.echo(f"{head}Protocol: {m.text}.")
-        click.echo(f"{head}Noise: {m.before.text}. Drift: largest mean change of a kind of uniform tissue.")
+        click.echo(
+            f"{head}Noise: {m.before.text}. "
+            f"NPS shift: of its mean frequency above {STRUCTURE_LP_CM:g} lp/cm. "
+            "Drift: largest mean change of a kind of uniform tissue."
+        )
         residual = m.residual
         untested = "not tested, for too little tissue was changed"
         click.echo(f"{head}Structure: {untested if residual is None else residual.text}.")

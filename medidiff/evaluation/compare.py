@@ -80,7 +80,7 @@ def compare(
     """
     check_same_grid(reference, test)
     protocol = protocol or Protocol.for_volume(reference)
-    valid = _valid(reference, test, protocol, region)
+    valid = counted(reference, test, protocol, region)
     if region is not None:
         protocol = replace(protocol, region=region.text)
     resolved = protocol.resolved(reference.array, valid)
@@ -149,8 +149,13 @@ def _apart(shape: tuple[int, ...], reference: NDArray[np.float64], test: NDArray
     return float(np.linalg.norm(((reference - test) @ corners)[:3], axis=0).max())
 
 
-def _valid(reference: Volume, test: Volume, protocol: Protocol, region: Region | None) -> BoolArray:
-    """Pixels that count: finite in the reference, in the region, outside the padding if that is excluded."""
+def counted(reference: Volume, test: Volume, protocol: Protocol, region: Region | None = None) -> BoolArray:
+    """Pixels that count: finite in the reference, in the region, outside the padding if that is excluded.
+
+    Raises:
+        GeometryError: the region has another shape.
+        PixelError: no pixel is left, or a test pixel is not a number where the reference is one.
+    """
     valid = np.isfinite(reference.array)
     if region is not None:
         if region.inside.shape != valid.shape:

@@ -73,14 +73,15 @@ class TextureSum:
 
 def noise_shift(before: NoisePower, after: NoisePower) -> float | None:
     """Relative change of the mean frequency of the NPS above `STRUCTURE_LP_CM`; None without power there."""
-    means = []
-    for spectrum in (before, after):
-        f, power = np.asarray(spectrum.f), np.asarray(spectrum.power)
-        ring = np.where(f > STRUCTURE_LP_CM, power * f, 0.0)
-        if not ring.sum() > 0:
-            return None
-        means.append((ring * f).sum() / ring.sum())
-    return float(means[1] / means[0] - 1.0)
+    first, second = noise_frequency(before), noise_frequency(after)
+    return None if first is None or second is None else second / first - 1.0
+
+
+def noise_frequency(spectrum: NoisePower) -> float | None:
+    """sum S f^2 / sum S f above `STRUCTURE_LP_CM`, in lp/cm; None without power there."""
+    f, power = np.asarray(spectrum.f), np.asarray(spectrum.power)
+    ring = np.where(f > STRUCTURE_LP_CM, power * f, 0.0)
+    return float((ring * f).sum() / ring.sum()) if ring.sum() > 0 else None
 
 
 def _detrended(patches: FloatArray) -> FloatArray:

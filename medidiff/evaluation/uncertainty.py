@@ -93,7 +93,7 @@ def reliability(
         reference: ``[z, y, x]``.
         test: the estimate, same shape.
         sd: its stated SD, same shape and unit; 0 where nothing was stated.
-        valid: pixels that count; None for all.
+        valid: pixels that count; None for all. Those that are not numbers in either image never do.
         reference_sd: noise SD of the reference, independent of the error, a number or a map of that shape;
             added in quadrature.
         unit: unit of the values, for people.
@@ -107,7 +107,7 @@ def reliability(
 
     _check_shapes(reference, test, sd, reference_sd)
     own = np.broadcast_to(np.asarray(reference_sd, np.float64), reference.shape)
-    inside = _masks(reference, sd, valid)
+    inside = _masks(reference, test, sd, valid)
     stated = [m & (sd[z] > 0) for z, m in enumerate(inside)]
     pixels, asked = sum(int(m.sum()) for m in stated), sum(int(m.sum()) for m in inside)
     if not pixels:
@@ -159,10 +159,13 @@ def _check_shapes(
         )
 
 
-def _masks(reference: FloatArray, sd: FloatArray, valid: BoolArray | None) -> list[BoolArray]:
+def _masks(
+    reference: FloatArray, test: FloatArray, sd: FloatArray, valid: BoolArray | None
+) -> list[BoolArray]:
     """The pixels of each slice that count ``[y, x]``; all of them have an SD that makes sense."""
-    everything = np.ones(reference.shape[1:], np.bool_)
-    inside = [everything if valid is None else valid[z] for z in range(len(reference))]
+    inside = [np.isfinite(a) & np.isfinite(b) for a, b in zip(reference, test, strict=True)]
+    if valid is not None:
+        inside = [m & valid[z] for z, m in enumerate(inside)]
     if any(not np.isfinite(sd[z][m]).all() or (sd[z][m] < 0).any() for z, m in enumerate(inside)):
         raise PixelError("The uncertainty must be finite and not negative where it counts")
     return inside

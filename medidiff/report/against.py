@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from medidiff.evaluation import Comparison
+from medidiff.evaluation import Comparison, RemovedNoise
 from medidiff.evaluation.uncertainty import Reliability
 from medidiff.report.measure import Measure
 from medidiff.report.pictures import choose, not_there, take
@@ -32,12 +32,14 @@ class ArmFigures:
         volume: the scan, on the grid of the reference.
         comparison: its figures.
         reliability: how its stated uncertainty compares with its error; None where it states none.
+        removed: how much of the noise of the scan it has lost; None where that scan is not known.
     """
 
     name: str
     volume: Volume
     comparison: Comparison
     reliability: Reliability | None = None
+    removed: RemovedNoise | None = None
 
 
 def against(number: int, reference: Volume, arms: Sequence[ArmFigures], wanted: Sequence[int] = ()) -> Study:
@@ -100,6 +102,7 @@ def _arm(arm: ArmFigures) -> dict[str, Any]:
                 per_slice=score.per_slice, headline=True,
             ).as_dict()
         )  # fmt: skip
+    measures += [m.as_dict() for m in _more(arm)]
     found: dict[str, Any] = {
         "name": arm.name,
         "title": arm.name,
@@ -126,3 +129,19 @@ def _arm(arm: ArmFigures) -> dict[str, Any]:
     if arm.reliability is not None:
         found["reliability"] = arm.reliability.as_dict()
     return found
+
+
+def _more(arm: ArmFigures) -> Iterator[Measure]:
+    """What is measured where the noisy scan, or a map of the uncertainty, is known."""
+    if arm.removed is not None:
+        yield Measure(
+            "removed_noise", "Removed noise", arm.removed.ratio, "",
+            f"SD(scan - test) / SD(scan - reference), {arm.removed.text}.", ".3f", headline=True,
+        )  # fmt: skip
+    if arm.reliability is not None:
+        shares = (None if v is None else 100 * v for v in arm.reliability.per_slice_90)
+        yield Measure(
+            "coverage_90", "90 % interval covers", 100 * arm.reliability.coverage_90, "%",
+            f"Share of the pixels of all slices: {arm.reliability.text}.", ".1f", per_slice=tuple(shares),
+            headline=True,
+        )  # fmt: skip

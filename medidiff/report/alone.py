@@ -11,6 +11,8 @@ from medidiff.evaluation.drift import BLOCK_PX
 from medidiff.evaluation.noref import Flag, NoReference
 from medidiff.evaluation.nps import NoisePower
 from medidiff.evaluation.structure import ResidualTest, where
+from medidiff.evaluation.texture import noise_frequency
+from medidiff.noise.texture import STRUCTURE_LP_CM
 from medidiff.report.measure import INTERVAL, Measure, of_slices
 from medidiff.report.orientation import Orientation
 from medidiff.report.pictures import DIFFERENCE_SDS, choose, not_there, standard_window, take
@@ -87,7 +89,10 @@ def _measures(found: NoReference) -> list[Measure]:
         *_drift(found),
     ]  # fmt: skip
     if found.nps_shift is not None:
-        protocol = f"Change of the mean frequency of the NPS in the flattest patches of {kept} slices."
+        protocol = (
+            f"Change of the mean frequency of the NPS above {STRUCTURE_LP_CM:g} lp/cm (below, anatomy "
+            f"outweighs the noise), in the flattest patches of {kept} slices."
+        )
         measures.append(
             Measure("nps_shift", "NPS shift", 100 * found.nps_shift, "%", protocol, "+.0f", headline=True)
         )
@@ -184,6 +189,7 @@ def _spectra(found: NoReference) -> dict[str, Any] | None:
     return {
         "unit": first.unit,
         "f_unit": "lp/cm",
+        "noise_above_lp_cm": STRUCTURE_LP_CM,
         "protocol": f"{first.as_dict()['protocol']}; the flattest patches in the body, {first.patches}, "
         f"on {len(found.measured)} slices; structure that they hold adds power at low frequencies.",
         "curves": [
@@ -193,6 +199,7 @@ def _spectra(found: NoReference) -> dict[str, Any] | None:
                 "f": list(c.f),
                 "power": list(c.power),
                 "mean_frequency": c.mean_frequency or None,
+                "noise_frequency": noise_frequency(c),
                 "sd": c.sd,
             }
             for title, role, c in known

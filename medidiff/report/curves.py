@@ -81,18 +81,19 @@ def _spectra(series: Mapping[str, Any]) -> list[Drawn]:
     if not nps:
         return []
     lines = [plots.Curve(c["title"], c["role"], c["f"], c["power"]) for c in nps["curves"]]
-    words = "; ".join(
-        f"{c['title'].lower()} {number(c['mean_frequency'], '.2f')}"
-        for c in nps["curves"]
-        if c["mean_frequency"] is not None
-    )
+    # The part that `NPS shift` is of; reports of before it was stored have that of the whole spectrum.
+    above = nps.get("noise_above_lp_cm")
+    key = "mean_frequency" if above is None else "noise_frequency"
+    means = {c["title"].lower(): c[key] for c in nps["curves"] if c[key] is not None}
+    words = "; ".join(f"{title} {number(mean, '.2f')}" for title, mean in means.items())
+    which = f", {nps['f_unit']}" if above is None else f" above {above:g} {nps['f_unit']}"
     unit = nps["unit"].replace("^2", "\N{SUPERSCRIPT TWO}")
     drawing = plots.curves(lines, f"Frequency, {nps['f_unit']}", f"NPS, {unit}", log=True)
     return [
         {
             "title": "Noise power spectrum",
             "drawing": drawing,
-            "description": f"Mean frequency, {nps['f_unit']}: {words}. {sentence(nps['protocol'])}",
+            "description": f"Mean frequency{which}: {words}. {sentence(nps['protocol'])}",
         }
     ]
 

@@ -98,3 +98,15 @@ def test_misuse(sd: np.ndarray) -> None:
         reliability(zeros, zeros, zeros)
     with pytest.raises(PixelError, match="negative"):
         reliability(zeros, zeros, -sd)
+
+
+def test_pixels_that_are_no_numbers_do_not_count(rng: np.random.Generator) -> None:
+    sd = np.full((2, 16, 16), 3.0, np.float32)
+    truth, test = np.zeros_like(sd), (3.0 * rng.standard_normal(sd.shape)).astype(np.float32)
+    whole = reliability(truth[:1], test[:1], sd[:1])
+    truth[1], test[1, :4], test[1, 4:] = np.nan, 0.0, np.inf
+    found = reliability(truth, test, sd)
+    assert found.pixels == 256
+    assert found.untouched == 0.0
+    assert (found.observed, found.bins) == (whole.observed, whole.bins)
+    assert found.per_slice_90 == (whole.coverage_90, None)

@@ -13,7 +13,8 @@ import pytest
 from parsed import Page, agrees
 from scans import evaluation_report, run_report, volumes
 
-from medidiff.report import alone, run_page
+from medidiff.evaluation import compare, reliability, removed_noise
+from medidiff.report import ArmFigures, against, alone, run_page
 from medidiff.report.panels import show
 from medidiff.report.table import COLUMNS, table
 
@@ -109,6 +110,32 @@ def test_the_page_is_accessible_in_its_structure(kind: str) -> None:
     plots = [attrs for tag, attrs in page.tags if tag == "figure" and "plot" in attrs.get("class", "")]
     assert len(plots) >= 4
     assert all(attrs["aria-label"] for attrs in plots)
+
+
+def test_the_shift_of_the_spectrum_is_that_of_the_mean_frequencies_that_are_printed() -> None:
+    report, images = run_report()
+    series = report["series"][0]
+    before, after, _ = (c["noise_frequency"] for c in series["nps"]["curves"])
+    shift = next(m for m in series["arms"][0]["measures"] if m["key"] == "nps_shift")
+    assert shift["value"] == pytest.approx(100 * (after / before - 1))
+    assert "above 1.2 lp/cm" in shift["protocol"]
+    text = Page(run_page(report, images)).text
+    assert f"Mean frequency above 1.2 lp/cm: before {before:.2f}; after {after:.2f}" in text
+
+
+def test_removed_noise_and_coverage_are_figures_like_the_others() -> None:
+    truth, scan, result = volumes()
+    removed = removed_noise(truth, scan, result.volume)
+    assert result.uncertainty is not None
+    covered = reliability(truth.array, result.volume.array, result.uncertainty)
+    compared = compare(truth, result.volume)
+    study = against(1, truth, [ArmFigures("denoised", result.volume, compared, covered, removed)])
+    by_key = {m["key"]: m for m in study.content["arms"][0]["measures"]}
+    assert by_key["removed_noise"]["value"] == removed.ratio
+    assert by_key["coverage_90"]["value"] == 100 * covered.coverage_90
+    assert len(by_key["coverage_90"]["per_slice"]) == 7
+    rows = [*csv.DictReader(io.StringIO(table({"series": [{"label": "a", **study.content}]})))]
+    assert [r["value"] for r in rows if r["measure"] == "removed_noise"] == [repr(removed.ratio)]
 
 
 def test_text_from_files_is_no_markup() -> None:
