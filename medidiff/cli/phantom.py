@@ -165,10 +165,10 @@ def measure_phantom(
     called = {NOISY: NOISY, **arm_names(tests, names)}
     content: dict[str, Any] = {
         "tool": "medidiff",
-        "phantom": {"path": names.path(study.folder), **study.design.as_dict()},
+        "phantom": {"path": names.path(study.folder), **study.as_dict()},
         "findings": [{"dose": d, "test": called[name], **found.as_dict()} for d, name, found in rows],
     }
-    text = json.dumps(content, indent=2) + "\n"
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     if json_file is not None and str(json_file) == "-":
         click.echo(text, nl=False)
     else:
@@ -179,7 +179,7 @@ def measure_phantom(
         report.put(json_file, text.encode())
     if report_dir is not None:
         head = report.head("phantom", started, time.monotonic() - clock, command_line(), names)
-        whole = {**head, "phantom": study.design.as_dict(), "findings": content["findings"]}
+        whole = {**head, "phantom": study.as_dict(), "findings": content["findings"]}
         made = report.write(report_dir, whole, {}, overwrite=False, page=True)
         if not quiet:
             click.echo(f"medidiff: report: {made[-1]}", err=True)

@@ -9,6 +9,7 @@ import click
 from medidiff.cli.columns import print_words
 
 if TYPE_CHECKING:
+    from medidiff.evaluation.ttf import Ttf
     from medidiff.phantom import Findings, Study
 
 
@@ -29,8 +30,8 @@ def print_tables(study: Study, rows: list[tuple[float, str, Findings]]) -> None:
     )  # fmt: skip
     if found[0].edges:
         edges = [f"TTF50 {e.insert.contrast:g} HU" for e in found[0].edges]
-        cells = [[_or_dash(e.ttf.f50, ".2f") for e in f.edges] for f in found]
-        table("Sharpness, lp/cm", edges, [s + c for s, c in zip(start, cells, strict=True)])
+        cells = [[_sharpness(e.ttf) for e in f.edges] for f in found]
+        table("Sharpness, lp/cm, 95 % interval", edges, [s + c for s, c in zip(start, cells, strict=True)])
     if found[0].noise is not None:
         heads = ["noise SD HU", "mean frequency lp/cm", "shift %", "NPS log-L1"]
         lines = []
@@ -40,14 +41,14 @@ def print_tables(study: Study, rows: list[tuple[float, str, Findings]]) -> None:
             percent = None if shift is None else 100 * shift
             cells_ = _or_dash(sd, ".2f"), _or_dash(mean, ".2f"), _or_dash(percent, "+.1f")
             lines.append([*s, *cells_, _or_dash(distance, ".3f")])
-        table("Noise", heads, lines)
+        table("Noise in patches that lie nearer the middle, where it is stronger", heads, lines)
     levels = [v.insert.label for v in found[0].levels]
     cells = [[f"{v.bias:+.2f}" for v in f.levels] for f in found]
     table("HU bias of the inserts", levels, [s + c for s, c in zip(start, cells, strict=True)])
     d = study.design
     click.echo(
         f"Phantom: {d.background} background, {d.realisations} realisations, {count(d.depth, 'slice')} each, "
-        f"{study.exposure.sigma:g} HU at full dose."
+        f"{study.exposure.sigma:g} HU in the body at full dose."
     )
 
 
@@ -59,6 +60,12 @@ def _auc(detection: Any) -> str:
         below, above = detection.change[1]
         mark = " +" if below > 0 else " -" if above < 0 else ""
     return f"{detection.found.auc:.3f} ({low:.3f}-{high:.3f}){mark}"
+
+
+def _sharpness(found: Ttf) -> str:
+    """``4.05 (3.95-4.15)``."""
+    middle = _or_dash(found.f50, ".2f")
+    return middle if found.f50_ci is None else "{} ({:.2f}-{:.2f})".format(middle, *found.f50_ci)
 
 
 def _or_dash(value: float | None, shape: str) -> str:

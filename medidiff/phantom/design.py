@@ -140,9 +140,14 @@ class Design:
         return np.stack(planes)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the geometry is told too, for other programs."""
+        """Plain values for JSON; the geometry is told too, for other programs.
+
+        JSON has no infinity: a kernel without a low-pass part has the f50 None.
+        """
+        f50 = self.kernel.f50 if np.isfinite(self.kernel.f50) else None
         return {
             **asdict(self),
+            "kernel": {**asdict(self.kernel), "f50": f50},
             "size_px": SIZE_PX,
             "pixel_mm": PIXEL_MM,
             "slice_mm": SLICE_MM,
@@ -155,13 +160,15 @@ class Design:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Design:
         """The design that `as_dict` told."""
-        lumps = content["lumps"]
+        lumps, kernel = content["lumps"], dict(content["kernel"])
+        if kernel["f50"] is None:
+            kernel["f50"] = float("inf")
         return cls(
             content["background"],
             int(content["realisations"]),
             int(content["depth"]),
             cls.lumps if lumps is None else float(lumps),
-            Kernel(**content["kernel"]),
+            Kernel(**kernel),
             int(content["seed"]),
         )
 

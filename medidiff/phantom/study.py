@@ -43,6 +43,10 @@ class Study:
     design: Design
     exposure: Exposure
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the design, and how it was scanned."""
+        return {**self.design.as_dict(), "exposure": asdict(self.exposure)}
+
     def truth(self) -> NDArray[Any]:
         """The noise-free stack ``[realisations * depth, y, x]`` HU."""
         return _read(self.folder / TRUTH)
@@ -179,7 +183,7 @@ def _content(design: Design, exposure: Exposure, scans: Scans) -> str:
         "truth": TRUTH,
         "scans": files,
     }
-    return json.dumps(content, indent=2) + "\n"
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def _write(path: Path, array: NDArray[np.int16], design: Design) -> None:

@@ -9,12 +9,10 @@ from medidiff.report import plots
 from medidiff.report.curves import role_of
 from medidiff.report.node import Node, plain
 from medidiff.report.render import render
+from medidiff.report.table import HU_PROTOCOL
 from medidiff.report.wording import count, number
 
 Finding = Mapping[str, Any]
-HU_PROTOCOL = (
-    "Mean of scan - truth in the inner part of each insert, interval from the scatter between realisations"
-)
 
 
 def phantom_page(report: Mapping[str, Any]) -> str:
@@ -46,9 +44,17 @@ def dose_spec(report: Mapping[str, Any]) -> str:
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     phantom = report["phantom"]
     doses = sorted({f["dose"] for f in report["findings"]}, reverse=True)
+    kernel, exposure = phantom["kernel"], phantom.get("exposure")
+    scanned = [] if exposure is None else [("Noise at full dose", f"{exposure['sigma']:g} HU in the body")]
+    if kernel["f50"] is None:
+        shape = f"ramp, boost {kernel['boost']:g} cm\N{SUPERSCRIPT TWO}"
+    else:
+        shape = f"half response at {kernel['f50']:g} lp/cm"
     return [
-        ("Realisations", str(phantom["realisations"])),
+        ("Realisations", f"{phantom['realisations']} of {count(phantom['depth'], 'slice')}"),
         ("Doses", ", ".join(number(d, dose_spec(report)) for d in doses)),
+        *scanned,
+        ("Kernel", shape),
         ("Scans", ", ".join(_tests(report))),
     ]
 
@@ -140,7 +146,8 @@ def _noise(report: Mapping[str, Any]) -> dict[str, Any] | None:
         )
     found = {
         "label": "Noise",
-        "caption": "Noise over realisations; shift and distance of the spectrum are against the noisy scan.",
+        "caption": "Noise over realisations, in patches that lie nearer the middle, where it is stronger; "
+        "shift and distance of the spectrum are against the noisy scan.",
         "heads": ["SD, HU", "Mean frequency, lp/cm", "Shift", "log-L1 distance"],
         "rows": rows,
         "protocol": first["protocol"],

@@ -15,6 +15,9 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+HU_PROTOCOL = (
+    "Mean of scan - truth in the inner part of each insert, interval from the scatter between realisations"
+)
 COLUMNS = ("series", "label", "arm", "measure", "slice", "value", "low", "high", "unit", "protocol")
 
 
@@ -67,20 +70,28 @@ def phantom_table(report: Mapping[str, Any]) -> str:
     for f in report["findings"]:
         start = ["", f"dose {f['dose']!r}", f["test"]]
         for c in f["cho"]:
-            for key in ("auc", "d_prime"):
-                ends = [_cell(v) for v in c[f"{key}_ci"]]
-                writer.writerow([*start, f"{key} {c['insert']}", "", _cell(c[key]), *ends, "", c["protocol"]])
+            for key in ("auc", "d_prime", "d_prime_change"):
+                if c[key] is not None:
+                    cells = [_cell(v) for v in (c[key], *c[f"{key}_ci"])]
+                    writer.writerow([*start, f"{key} {c['insert']}", "", *cells, "", c["protocol"]])
         for e in f["ttf"]:
             ends = [_cell(v) for v in e["ttf50_ci"] or (None, None)]
             name = f"ttf50 {e['insert']}"
             writer.writerow([*start, name, "", _cell(e["ttf50_lp_cm"]), *ends, "lp/cm", e["protocol"]])
         for v in f["hu"]:
             ends = [_cell(end) for end in v["bias_ci"]]
-            writer.writerow([*start, f"hu_bias {v['insert']}", "", _cell(v["bias"]), *ends, "HU", ""])
+            name = f"hu_bias {v['insert']}"
+            writer.writerow([*start, name, "", _cell(v["bias"]), *ends, "HU", HU_PROTOCOL])
         if f["nps"] is not None:
-            writer.writerow(
-                [*start, "noise_sd", "", _cell(f["nps"]["sd"]), "", "", "HU", f["nps"]["protocol"]]
-            )
+            protocol, against = f["nps"]["protocol"], f"{f['nps']['protocol']}; against the noisy scan"
+            for key, value, unit, text in (
+                ("noise_sd", f["nps"]["sd"], "HU", protocol),
+                ("mean_frequency", f["nps"]["mean_frequency_lp_cm"], "lp/cm", protocol),
+                ("mean_frequency_shift", f["mean_frequency_shift"], "", against),
+                ("nps_log_l1", f["nps_log_l1"], "", against),
+            ):
+                if value is not None:
+                    writer.writerow([*start, key, "", _cell(value), "", "", unit, text])
     return file.getvalue()
 
 

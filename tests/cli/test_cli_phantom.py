@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Callable
@@ -59,7 +60,8 @@ def test_make_and_measure(run: Callable, phantom: Path, tmp_path: Path) -> None:
     assert blur["mean_frequency_shift"] < -0.2
     assert blur["ttf"][2]["ttf50_lp_cm"] < 0.8 * noisy["ttf"][2]["ttf50_lp_cm"]
     # The page says what the file says.
-    assert f"{blur['ttf'][2]['ttf50_lp_cm']:.2f}" in ran.out
+    sharp = blur["ttf"][2]
+    assert "{:.2f} ({:.2f}-{:.2f})".format(sharp["ttf50_lp_cm"], *sharp["ttf50_ci"]) in ran.out
     low, high = noisy["cho"][0]["auc_ci"]
     assert f"{noisy['cho'][0]['auc']:.3f} ({low:.3f}-{high:.3f})" in ran.out
     # Again, over its own file; and on stdout the same.
@@ -83,11 +85,28 @@ def test_the_report_shows_the_figures(run: Callable, phantom: Path, tmp_path: Pa
     for part in ("Detectability", "Sharpness", "NPS at 25", "HU bias", "in 8 cases", "Laguerre-Gauss"):
         assert part in page.text
     rows = (out / "report.csv").read_text().splitlines()
-    assert len(rows) == 1 + 4 * (2 * 4 + 3 + 7 + 1)
+    assert len(rows) == 1 + 2 * (2 * 4 + 3 + 7 + 2) + 2 * (3 * 4 + 3 + 7 + 4)  # noisy, and the test
+    assert all(row["protocol"] for row in csv.DictReader(rows))
+    assert "12 HU in the body" in page.text
+    assert report["phantom"]["exposure"]["sigma"] == 12.0
     before = (out / "report.html").read_bytes()
     assert run("report", out).code == 0
     assert (out / "report.html").read_bytes() == before
     assert run("report", "--cohort", out).code == 3  # a phantom is no series
+
+
+def test_the_sharp_kernel_has_no_half_response_and_its_files_are_json(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medidiff.phantom.study.scan", synthetic_scan)
+    made = ("phantom", "make", "-o", tmp_path / "p", "--realisations", 40, "--depth", 1, "--dose", 1)
+    assert run(*made, "--kernel", "sharp", "--background", "anatomical").code == 0
+    ran = run("phantom", "measure", tmp_path / "p", "--json", tmp_path / "f.json", "--report", tmp_path / "r")
+    assert ran.code == 0, ran.err
+    for file in ("p/phantom.json", "f.json", "r/report.json"):
+        content = json.loads((tmp_path / file).read_text(), parse_constant=pytest.fail)
+        assert content.get("phantom", content.get("design"))["kernel"]["f50"] is None
+    assert "ramp, boost 0.009 cm" in Page((tmp_path / "r/report.html").read_text()).text
 
 
 def test_a_dose_that_is_not_there_is_said(run: Callable, phantom: Path, tmp_path: Path) -> None:

@@ -96,8 +96,9 @@ def test_lumps_have_unit_sd_and_no_preferred_place() -> None:
 
 
 def test_a_design_survives_json() -> None:
-    for design in (Design(), Design("anatomical", 7, 1, 9.5, Kernel(5.0, 4.0, 0.01), 3)):
-        assert Design.from_dict(json.loads(json.dumps(design.as_dict()))) == design
+    sharp = Design(kernel=Kernel(f50=float("inf"), boost=0.009))
+    for design in (Design(), Design("anatomical", 7, 1, 9.5, Kernel(5.0, 4.0, 0.01), 3), sharp):
+        assert Design.from_dict(json.loads(json.dumps(design.as_dict(), allow_nan=False))) == design
 
 
 @pytest.mark.parametrize("wrong", [{"realisations": 0}, {"depth": 2}, {"lumps": 0.0}, {"background": "fog"}])
