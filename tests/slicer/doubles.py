@@ -84,4 +84,4 @@ class ScriptedLogic(ScriptedLoadableModuleLogic):
         return self.problem or ("" if inputVolume is not None else "Choose an input volume.")
 
     def exportProblem(self, outputVolume: Any) -> str:
-        return self.noExport
+        return self.noExport if outputVolume is not None else "Denoise a volume first."

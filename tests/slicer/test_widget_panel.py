@@ -429,6 +429,20 @@ def test_leaving_the_module_lets_the_job_go_on(running: Any, until: Callable[...
     assert widget.ui.statusLabel.text.startswith("Done")
 
 
+def test_a_preview_does_not_take_the_views_of_another_module(
+    widget: Any, scene: Any, until: Callable[..., None], application: Any
+) -> None:
+    made = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT chest preview")
+    layout = application.layoutManager().layout
+    widget.logic.steps = [RUNNING, {"state": "done", "outputNodeID": made.GetID()}]
+    widget.ui.previewButton.click()
+    widget.exit()
+    until(lambda: not widget.panel.driver.busy)
+    assert application.layoutManager().layout == layout
+    widget.enter()
+    assert widget.ui.comparisonFrame.visible  # to be chosen
+
+
 def test_leaving_and_coming_back_keeps_the_settings(widget: Any) -> None:
     """Bindings that were not undone would write the first choice of every box (Slicer#7547)."""
     p = widget.panel.parameters
@@ -568,7 +582,7 @@ def test_export_is_disabled_with_a_reason_and_then_works(
 
     ui = widget.ui
     assert not ui.exportDicomButton.enabled
-    assert ui.exportDicomButton.toolTip == "Denoise a volume first."
+    assert ui.exportDicomButton.toolTip.startswith("Denoise a volume first")
     made = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT chest denoised")
     widget.panel.parameters.outputVolume = made
     assert ui.exportDicomButton.toolTip == widget.logic.noExport

@@ -35,7 +35,7 @@ def database() -> Resolver | None:
 def problem(node: Any, resolver: Resolver | None) -> str:
     """Why a volume cannot be exported, one sentence; empty if it can."""
     if node is None:
-        return "Choose a denoised volume."
+        return "Denoise a volume first, or choose a denoised one as the output volume."
     if provenance.derivation(node) is None:
         return f"'{node.GetName()}' was not made by MediDiff."
     uids = provenance.sources(node)

@@ -197,8 +197,8 @@ class Panel(VTKObservationMixin):
             self._previewID = job.outputNodeID
         else:
             self.resultID = job.outputNodeID
-        show = job.kind == "preview" or (self.parameters is not None and self.parameters.showComparison)
-        self.compare.offer(job, show=show)
+        wanted = self.parameters is not None and (job.kind == "preview" or self.parameters.showComparison)
+        self.compare.offer(job, show=wanted)  # not while another module is shown: the views are its
         made = f"'{slicer.mrmlScene.GetNodeByID(job.outputNodeID).GetName()}'"
         return f"{made}, noise level {job.noise}" if job.noise else made
 
@@ -245,6 +245,6 @@ class Panel(VTKObservationMixin):
         if key == self._exportKey:
             return
         self._exportKey = key
-        problem = self.logic.exportProblem(volume) if volume is not None else "Denoise a volume first."
+        problem = self.logic.exportProblem(volume)
         button.enabled = not problem
         button.toolTip = problem or f"Write '{volume.GetName()}' as a derived series of its source."
