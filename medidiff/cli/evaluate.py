@@ -231,7 +231,7 @@ def _against(
     content = plain.several(reference, found, cases, left_over)
     if page is not None:
         page.cohort = {k: content["cohort"][k] for k in ("summaries", "differences")}
-        page.cohort["protocol"] = f"{found.protocol_text}, then over patients"
+        page.cohort["protocol"] = f"{found.protocol_text} of each patient, then over patients"
     return content
 
 

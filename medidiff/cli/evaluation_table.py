@@ -90,7 +90,7 @@ def print_cohort(
     compared = [s for s in scans if s.comparisons]
     patients = len({s.patient for s in compared})
     click.echo(f"Reference: {reference}, {_count(len(compared), 'scan')} of {_count(patients, 'patient')}.")
-    click.echo(f"Protocol: {found.protocol_text}, then over the slices of a patient, then over patients.")
+    click.echo(f"Protocol: {found.protocol_text} of each patient, then over patients.")
     texts = dict.fromkeys(s.per_patient.text for s in found.summaries)
     click.echo(f"Interval: {'; '.join(texts)}. Differences: slice by slice, on the scans that both have.")
     for arm in found.arms:

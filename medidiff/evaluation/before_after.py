@@ -78,7 +78,7 @@ def before_after(
     names, edges = _kinds(look)
     shown = spread(len(before.array), MAX_MEASURED)
     drift, residual = DriftSum(names, edges), ResidualSum()
-    texture = TextureSum(before.pixel_mm, before.unit)
+    texture = TextureSum(before.spacing[1:], before.unit)
     changes = []
     for plane in map(look.plane, range(len(before.array))):
         drift.add(plane.smooth, -plane.removed, plane.uniform)

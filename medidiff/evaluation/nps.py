@@ -33,7 +33,7 @@ class NoisePower:
         f: bin centres in lp/cm, ascending.
         power: in `unit`.
         unit: of the power: the square of the image's unit times mm^2.
-        pixel_mm: pixel size in mm.
+        pixel_mm: pixel size in mm, the geometric mean of the sides.
         patches: number of 64x64 Hann patches averaged, half of each shared with its neighbours.
     """
 
@@ -79,13 +79,15 @@ class NoisePower:
         }
 
 
-def nps(noise: FloatArray, mask: BoolArray | None, pixel_mm: float, unit: str = "HU") -> NoisePower:
+def nps(
+    noise: FloatArray, mask: BoolArray | None, pixel_mm: float | tuple[float, float], unit: str = "HU"
+) -> NoisePower:
     """NPS = px^2 / sum(win^2) |FFT((p - mean) win)|^2, averaged over patches and angles.
 
     Args:
         noise: ``[z, y, x]``.
         mask: patches lie wholly inside it, ``[z, y, x]`` or ``[y, x]`` for all slices; None for everywhere.
-        pixel_mm: pixel size in mm.
+        pixel_mm: pixel size in mm, one number or ``(row, column)``.
         unit: of the values.
 
     Raises:
@@ -110,8 +112,9 @@ def nps(noise: FloatArray, mask: BoolArray | None, pixel_mm: float, unit: str = 
             received=f"slices of {noise.shape[1]} x {noise.shape[2]} pixels",
             hint="The noise power spectrum needs a larger region.",
         )
+    side = pixel_mm if isinstance(pixel_mm, (int, float)) else float(np.sqrt(pixel_mm[0] * pixel_mm[1]))
     return NoisePower(
-        tuple(map(float, f)), tuple(map(float, total / patches)), f"{unit}^2 mm^2", pixel_mm, patches
+        tuple(map(float, f)), tuple(map(float, total / patches)), f"{unit}^2 mm^2", side, patches
     )
 
 

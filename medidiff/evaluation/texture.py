@@ -27,11 +27,11 @@ class TextureSum:
     """Takes slices one at a time and keeps the flattest patches.
 
     Attributes:
-        pixel_mm: pixel size in mm.
+        pixel_mm: pixel size in mm, one number or ``(row, column)``.
         unit: the scan's unit.
     """
 
-    pixel_mm: float
+    pixel_mm: float | tuple[float, float]
     unit: str
     _found: list[tuple[float, FloatArray, FloatArray]] = field(default_factory=list)
 

@@ -123,28 +123,32 @@ class Spectrum:
         return np.interp(f, self.f, self.power).astype(np.float32)
 
 
-def noise_power_spectrum(patches: FloatArray, pixel_mm: float, bins: int = 32) -> Spectrum:
+def noise_power_spectrum(
+    patches: FloatArray, pixel_mm: float | tuple[float, float], bins: int = 32
+) -> Spectrum:
     """Radial NPS of noise patches (ICRU 87): Hann window, mean removed, averaged over patches and angles.
 
     Args:
         patches: ``[n, p, p]`` noise, real-world unit.
-        pixel_mm: pixel size in mm.
-        bins: number of radial bins up to the Nyquist frequency.
+        pixel_mm: pixel size in mm, one number or ``(row, column)``.
+        bins: number of radial bins up to the Nyquist frequency, that of the geometric mean of the sides.
     """
+    dy, dx = (pixel_mm, pixel_mm) if isinstance(pixel_mm, (int, float)) else pixel_mm
+    side = dy if dy == dx else float(np.sqrt(dy * dx))
     size = patches.shape[-1]
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
     total_power = np.zeros((size, size // 2 + 1))
     for some in np.array_split(patches, len(patches) // PATCHES + 1):
         centred = (some - some.mean((-2, -1), keepdims=True)) * window
         total_power += (np.abs(np.fft.rfft2(centred)) ** 2).sum(0)
-    mean = pixel_mm**2 / (window**2).sum() * total_power / len(patches)
+    mean = side**2 / (window**2).sum() * total_power / len(patches)
     f = radial_frequency((size, size), pixel_mm)
     # A coefficient of the half plane stands for two of the whole plane, except on its edges.
     twice = np.full(f.shape, 2.0)
     twice[:, 0] = 1.0
     if size % 2 == 0:
         twice[:, -1] = 1.0
-    edges = np.linspace(0.0, 5.0 / pixel_mm, bins + 1)
+    edges = np.linspace(0.0, 5.0 / side, bins + 1)
     which = np.digitize(f, edges) - 1
     inside = (which >= 0) & (which < bins) & (f > 0)
     total = np.bincount(which[inside], (mean * twice)[inside], bins)

@@ -118,10 +118,15 @@ def _tissue(series: Mapping[str, Any]) -> list[Drawn]:
     return [
         {
             "title": first["title"],
-            "drawing": plots.whiskers(names, groups, f"Mean change, {first['unit']}"),
+            "drawing": plots.whiskers(names, groups, f"{mean_of(series)}, {first['unit']}"),
             "description": sentence(first["protocol"]) + bars,
         }
     ]
+
+
+def mean_of(series: Mapping[str, Any]) -> str:
+    """What the mean of a tissue is of: the change against the scan, or the error against the reference."""
+    return "Mean error" if series.get("reference") else "Mean change"
 
 
 def _whisker(one: Mapping[str, Any]) -> tuple[float, float, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medidiff.report.curves import plots_of
+from medidiff.report.curves import mean_of, plots_of
 from medidiff.report.gallery import gallery
 from medidiff.report.means import means
 from medidiff.report.node import Node, plain
@@ -64,7 +64,7 @@ def _section(number: int, series: Node, images: Images, room: int, *, alone: boo
         "table": None if single or alone else _table(series),
         "pictures": show(number, raw, images, room),
         "plots": plots_of(raw),
-        "tables": _tables(arms),
+        "tables": _tables(arms, mean_of(raw)),
         "flag_caption": raw.get("flag_protocol", ""),
     }
 
@@ -138,7 +138,7 @@ def _summary(report: Node, measured: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _tables(arms: Sequence[Node]) -> list[dict[str, Any]]:
+def _tables(arms: Sequence[Node], mean: str) -> list[dict[str, Any]]:
     """Tables beside the measures: drift or bias by tissue, and the uncertainty."""
     found = []
     for arm in arms:
@@ -162,7 +162,7 @@ def _tables(arms: Sequence[Node]) -> list[dict[str, Any]]:
                 "caption": sentence(tissue["protocol"]),
                 "columns": [
                     "Tissue",
-                    f"Mean change, {unit}",
+                    f"{mean}, {unit}",
                     *([f"Standard error, {unit}"] if with_error else []),
                     "Pixels",
                 ],

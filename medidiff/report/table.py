@@ -15,6 +15,8 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from medidiff.report.measure import INTERVAL
+
 HU_PROTOCOL = (
     "Mean of scan - truth in the inner part of each insert, interval from the scatter between realisations"
 )
@@ -56,8 +58,10 @@ def _rows(series: Mapping[str, Any]) -> Iterator[list[Any]]:
                 yield [*head, k, _cell(value), "", "", *tail]
         tissue = arm.get("tissue") or {"bins": ()}
         for b in tissue["bins"]:
+            known = b["value"] is not None and b["error"] is not None
+            ends = [b["value"] + side * INTERVAL * b["error"] for side in (-1, 1)] if known else (None, None)
             yield [
-                arm["name"], f"tissue_{b['name']}", "", _cell(b["value"]), "", "", tissue["unit"],
+                arm["name"], f"tissue_{b['name']}", "", *map(_cell, (b["value"], *ends)), tissue["unit"],
                 tissue["protocol"],
             ]  # fmt: skip
 

@@ -17,11 +17,13 @@ def white(sd: float, shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     return (sd * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def gaussian_filtered(sd_mm: float, pixel_mm: float, seed: int = 1) -> np.ndarray:
+def gaussian_filtered(
+    sd_mm: float, pixel_mm: float, seed: int = 1, column_mm: float | None = None
+) -> np.ndarray:
     """White noise of unit SD through the periodic filter exp(-2 pi^2 s^2 f^2), f in cycles per mm."""
     noise = white(1.0, (6, 256, 256), seed)
-    f = np.fft.fftfreq(256, pixel_mm)
-    response = np.exp(-2 * (np.pi * sd_mm) ** 2 * (f[:, None] ** 2 + f[None, :] ** 2))
+    fy, fx = np.fft.fftfreq(256, pixel_mm), np.fft.fftfreq(256, column_mm or pixel_mm)
+    response = np.exp(-2 * (np.pi * sd_mm) ** 2 * (fy[:, None] ** 2 + fx[None, :] ** 2))
     return np.fft.ifft2(np.fft.fft2(noise) * response).real.astype(np.float32)
 
 
@@ -49,6 +51,20 @@ def test_filtered_noise_has_the_filters_shape_and_integrates_to_the_variance() -
     # integral of f^2 exp(-a f^2) over that of f exp(-a f^2) = sqrt(pi / a) / 2, a in cm^2.
     a = 4 * (np.pi * sd_mm / 10) ** 2
     assert found.mean_frequency == pytest.approx(0.5 * np.sqrt(np.pi / a), rel=0.03)
+
+
+def test_pixels_need_not_be_square() -> None:
+    """Noise that is isotropic in mm has the closed form of above in pixels of 0.5 x 1 mm too."""
+    sd_mm, sides = 1.2, (0.5, 1.0)
+    noise = gaussian_filtered(sd_mm, sides[0], column_mm=sides[1])
+    found = nps(noise, None, sides)
+    f = np.asarray(found.f)
+    expected = sides[0] * sides[1] * np.exp(-4 * (np.pi * sd_mm * f / 10) ** 2)
+    band = (f > 0.5) & (f < 2.0)
+    np.testing.assert_allclose(np.asarray(found.power)[band], expected[band], rtol=0.06)
+    assert found.sd == pytest.approx(float(noise.std()), rel=0.03)
+    a = 4 * (np.pi * sd_mm / 10) ** 2
+    assert found.mean_frequency == pytest.approx(0.5 * np.sqrt(np.pi / a), rel=0.04)
 
 
 def test_the_same_physical_noise_has_the_same_nps_at_two_pixel_sizes() -> None:

@@ -138,6 +138,20 @@ def test_removed_noise_and_coverage_are_figures_like_the_others() -> None:
     assert [r["value"] for r in rows if r["measure"] == "removed_noise"] == [repr(removed.ratio)]
 
 
+@pytest.mark.parametrize(("kind", "told"), [("run", "Mean change, HU"), ("evaluation", "Mean error, HU")])
+def test_a_mean_of_a_tissue_is_a_change_or_an_error(kind: str, told: str) -> None:
+    text = Page(run_page(*REPORTS[kind]())).text
+    assert [words for words in ("Mean change, HU", "Mean error, HU") if words in text] == [told]
+
+
+def test_the_table_has_the_interval_that_the_page_draws() -> None:
+    report, _ = run_report()
+    soft = next(b for b in report["series"][0]["arms"][0]["tissue"]["bins"] if b["name"] == "soft")
+    row = next(r for r in csv.DictReader(io.StringIO(table(report))) if r["measure"] == "tissue_soft")
+    assert float(row["high"]) - float(row["low"]) == pytest.approx(2 * 1.96 * soft["error"])
+    assert float(row["value"]) == soft["value"]
+
+
 def test_text_from_files_is_no_markup() -> None:
     html = run_page(*run_report())
     assert "<b>Abdomen</b>" not in html
