@@ -149,6 +149,36 @@ def test_acquisition_numbers_of_an_enhanced_image(tmp_path: Path, modality: str,
     assert len(depths_of(tmp_path)) == count
 
 
+@pytest.mark.parametrize("enhanced", [False, True])
+@pytest.mark.parametrize("shift", [1.5, 1.0])
+@pytest.mark.parametrize(("spaced", "count"), [(3.0, 2), (1.5, 1), (None, 1), (0.0, 1), (7.0, 1)])
+def test_phases_of_mr_in_between_each_other(
+    tmp_path: Path, spaced: float | None, count: int, shift: float, enhanced: bool
+) -> None:
+    """Two phases that only time tells apart, 3 mm from slice to slice as Spacing Between Slices says; where
+    that says 1.5 mm, they are the two passes over one volume.
+    """
+    first, second = steps(0, 5, 3.0), steps(shift, 5, 3.0)
+    times = ["101112"] * 5 + ["101312.5"] * 5
+
+    def told(ds: Dataset, k: int) -> None:
+        ds.AcquisitionTime = times[k]
+        if spaced is not None:
+            ds.SpacingBetweenSlices = spaced
+
+    def told_of_frames(group: Dataset, k: int) -> None:
+        group.FrameContentSequence[0].FrameAcquisitionDateTime = f"20200102{times[k]}"
+        if spaced is not None:
+            group.PixelMeasuresSequence[0].SpacingBetweenSlices = spaced
+
+    if enhanced:
+        make_enhanced(tmp_path / "a.dcm", modality="MR", depths=first + second, change_frame=told_of_frames)
+    else:
+        make_series(tmp_path, modality="MR", depths=first + second, change=told)
+    found = depths_of(tmp_path)
+    assert found == [first, second] if count == 2 else len(found) == 1
+
+
 def volumes(folder: Path, order: Sequence[tuple[int, int]], **knobs: object) -> np.ndarray:
     """An MR series without echo, b-value or time: (volume, place) of each image, in order of its number."""
     numbers = {place: n for n, place in enumerate(order, start=1)}

@@ -27,11 +27,11 @@ TAGS = [
     "SeriesDescription", "PatientName", "PatientID", "InstanceNumber", "AcquisitionNumber",
     "AcquisitionTime", "ContentTime", "TriggerTime", "EchoTime", "InversionTime", "DiffusionBValue",
     "TemporalPositionIdentifier", "FlipAngle", "ImagePositionPatient", "ImageOrientationPatient",
-    "PixelSpacing", "SliceThickness", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
-    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "DiffusionGradientOrientation",
-    "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression",
-    "ConvolutionKernel", "KVP", "RepetitionTime", (0x0043, 0x0010), (0x0043, 0x102F),
+    "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "Rows", "Columns", "NumberOfFrames",
+    "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
+    "DiffusionGradientOrientation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "LossyImageCompression", "ConvolutionKernel", "KVP", "RepetitionTime", (0x0043, 0x0010), (0x0043, 0x102F),
 ]  # fmt: skip
 
 
@@ -149,7 +149,8 @@ def _record(dataset: Dataset, path: Path) -> SliceHeader:
             rounded(dataset.get("FlipAngle")), rounded(dataset.get("TriggerTime")),
             text(dataset, "DiffusionGradientOrientation"), text(dataset, "AcquisitionTime"),
             text(dataset, "ContentTime"), text(dataset, "SeriesNumber"), text(dataset, "ConvolutionKernel"),
-            rounded(dataset.get("KVP")), rounded(dataset.get("RepetitionTime")), rounded(place.thickness()),
+            rounded(dataset.get("KVP")), rounded(dataset.get("RepetitionTime")),
+            rounded(place.length("SliceThickness")),
         ],
         volume=["" if modality == "MR" else text(dataset, "AcquisitionNumber")],
     )  # fmt: skip

@@ -55,6 +55,7 @@ class SliceHeader:
         patient: Patient ID, or name where there is none: it keeps series apart, and is never shown.
         remarks: what a user should know of the values; no free text of the file.
         thickness: Slice Thickness in mm, None where it is absent or no length.
+        spaced: Spacing Between Slices in mm, likewise: what the scanner says of one volume.
         instance: Instance Number of an image of one slice, the frame number of others; None where unreadable.
     """
 
@@ -84,6 +85,7 @@ class SliceHeader:
     remarks: tuple[str, ...] = ()
     instance: int | None = None
     thickness: float | None = None
+    spaced: float | None = None
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -117,10 +119,10 @@ class Place:
         rx, ry, rz, cx, cy, cz = (found / np.linalg.norm(found, axis=1, keepdims=True)).ravel().tolist()
         return rx, ry, rz, cx, cy, cz
 
-    def thickness(self) -> float | None:
-        """Slice Thickness in mm, None where it is absent or no length."""
+    def length(self, keyword: str) -> float | None:
+        """Slice Thickness or Spacing Between Slices in mm, None where it is absent or no length."""
         with suppress(Exception):  # pydicom raises almost anything; what is only copied must not stop reading
-            found = numbers(self.measures, "SliceThickness", 1)
+            found = numbers(self.measures, keyword, 1)
             return found[0] if found and found[0] > 0 else None
         return None
 
@@ -245,6 +247,7 @@ def record(
         volume=tuple(volume),
         patient=text(dataset, "PatientID") or text(dataset, "PatientName"),
         remarks=remarks(dataset, scale, modality, kind),
-        thickness=place.thickness(),
+        thickness=place.length("SliceThickness"),
+        spaced=place.length("SpacingBetweenSlices"),
         instance=frame_number or integer(dataset.get("InstanceNumber")),
     )

@@ -13,6 +13,9 @@ from .slice_header import SliceHeader
 SPACING_TOLERANCE = 0.01
 """Largest relative difference of the steps of a regular stack (highdicom's tolerance)."""
 
+FURTHER = 1.4
+"""Where slices are told to lie so many times further apart than they do, there is more than one volume."""
+
 
 def split_volumes(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
     """Separates the volumes among parallel slices of one matrix size.
@@ -27,7 +30,8 @@ def split_volumes(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
         part
         for values in _split_values(slices)
         for several in _split_repeats(values)
-        for volume in _split_interleaved(several)
+        for nested in _split_interleaved(several)
+        for volume in _split_spaced(nested)
         for part in _split_repeats(volume)  # time points of one of the interleaved volumes
     ]
 
@@ -132,6 +136,31 @@ def _split_by(slices: list[SliceHeader], index: int) -> list[list[SliceHeader]]:
     if len(found) < 2 or (_even(depths) and not all(_even(depths[rows]) for rows in found)):
         return [slices]
     return [[slices[k] for k in rows] for rows in found]
+
+
+def _split_spaced(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """Separates volumes whose slices lie between each other's where Spacing Between Slices (0018,0088) says
+    that those of one volume lie further apart, as MR phases that only time or acquisition number tells apart.
+
+    Of two passes over the odd and the even slices of one volume it says that they lie as close as they do.
+    """
+    steps = np.diff([s.depth for s in slices])
+    steps = steps[steps > 1e-3]
+    told = [s.spaced for s in slices if s.spaced is not None]
+    if steps.size < 3 or len(told) < len(slices) or np.ptp(told) > SPACING_TOLERANCE * told[0]:
+        return [slices]
+    if told[0] < FURTHER * np.median(steps):
+        return [slices]
+    for index in range(min(len(s.order) for s in slices)):
+        parts: dict[str, list[SliceHeader]] = defaultdict(list)
+        for header in slices:
+            parts[header.order[index]].append(header)
+        found = [np.diff([s.depth for s in part]) for part in parts.values()]
+        if len(parts) > 1 and all(
+            d.size and np.abs(d - told[0]).max() <= SPACING_TOLERANCE * told[0] for d in found
+        ):
+            return list(parts.values())
+    return [slices]
 
 
 def _interleave(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
