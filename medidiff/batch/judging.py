@@ -27,7 +27,7 @@ from medidiff.evaluation import (
     removed_noise,
 )
 from medidiff.evaluation.compare import counted
-from medidiff.io import read
+from medidiff.io import SeriesItem, read
 from medidiff.report import ArmFigures
 from medidiff.volume import FloatArray, Volume
 
@@ -39,7 +39,7 @@ class Measures:
     Attributes:
         window: as in `Protocol.for_volume`.
         data_range: likewise.
-        mask: image of the pixels that count; None for all.
+        mask: image of the pixels that count, or a folder of several, see `judge`; None for all.
         body: only the body counts, found in the reference.
         uncertainty: SD map of the last scan; None for none.
         reference_sd: noise SD of the reference, for the uncertainty.
@@ -64,13 +64,18 @@ class Measures:
             return volume
         return volume.taken_as("CT" if self.modality == "ct" else "MR")
 
-    def region(self, volume: Volume) -> Region | None:
-        """The pixels that count; None for all."""
+    def region(self, volume: Volume, mask: SeriesItem | None = None) -> Region | None:
+        """The pixels that count; None for all.
+
+        Args:
+            volume: that is measured.
+            mask: its mask, where ``self.mask`` is a folder of several.
+        """
         found = body(volume) if self.body else None
         if self.mask is None:
             return found
-        image = read_one(self.mask, "The mask", label_maps=True)
-        _same_grid(volume, image, self.mask, "mask")
+        image = read(mask) if mask is not None else read_one(self.mask, "The mask", label_maps=True)
+        _same_grid(volume, image, self.mask if mask is None else mask.path, "mask")
         marked = region_of(image, self.mask_name or self.mask.name)
         return marked if found is None else found & marked
 
@@ -139,13 +144,14 @@ def arms_of(scored: Sequence[Scored], names: Sequence[str]) -> list[Arm]:
     ]
 
 
-def judge(pair: Pair, names: Sequence[str], measures: Measures) -> Judged:
+def judge(pair: Pair, names: Sequence[str], measures: Measures, mask: SeriesItem | None = None) -> Judged:
     """A reference, and every scan compared with it.
 
     Args:
         pair: what to read.
         names: of the scans, one for each of ``pair.tests``.
         measures: what to measure, and where.
+        mask: that of the reference, where there are several references; None for that of `measures`.
 
     Raises:
         GeometryError: a scan, the mask or the uncertainty lies elsewhere.
@@ -153,7 +159,8 @@ def judge(pair: Pair, names: Sequence[str], measures: Measures) -> Judged:
     """
     truth = measures.taken(read(pair.reference))
     protocol = Protocol.for_volume(truth, measures.window, measures.data_range)
-    region = measures.region(truth)
+    tested = any(item is not None for item in pair.tests)
+    region = measures.region(truth, mask) if tested else None
     arms: list[ArmFigures] = []
     for name, item in zip(names, pair.tests, strict=True):
         if item is not None:

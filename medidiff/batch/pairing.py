@@ -150,19 +150,24 @@ def _ambiguous(text: str, items: list[SeriesItem], where: Path) -> UsageError:
 
 def _alike(a: SeriesItem, b: SeriesItem) -> bool:
     """Same matrix, spacing and place, and nothing that speaks for different patients."""
-    if a.shape != b.shape or any(abs(s - t) > SPACING * s for s, t in zip(a.spacing, b.spacing, strict=True)):
-        return False
     if a.kind == "dicom" and b.kind == "dicom":
         same = pseudonym(a.files[0]) == pseudonym(b.files[0])
     elif a.kind == "dicom" or b.kind == "dicom":
         same = True
     else:
         subjects = {found.group(1) for found in map(SUBJECT.search, (a.name, b.name)) if found}
-        same = _stem(a) == _stem(b) and len(subjects) < 2
-    return same and on_same_grid(a.shape, _affine(a), _affine(b), a.spacing)
+        same = stem_of(a) == stem_of(b) and len(subjects) < 2
+    return same and in_one_place(a, b)
 
 
-def _stem(item: SeriesItem) -> str:
+def in_one_place(a: SeriesItem, b: SeriesItem) -> bool:
+    """Same matrix, spacing and place."""
+    if a.shape != b.shape or any(abs(s - t) > SPACING * s for s, t in zip(a.spacing, b.spacing, strict=True)):
+        return False
+    return on_same_grid(a.shape, _affine(a), _affine(b), a.spacing)
+
+
+def stem_of(item: SeriesItem) -> str:
     """What a file is called, without what was done to it."""
     return DERIVED.sub("", image_stem(item.path))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from medidiff.batch.judging import Measures
     from medidiff.cli.evaluation_json import Plain
     from medidiff.cli.evaluation_page import EvaluationPage
+    from medidiff.io import SeriesItem
 
 Tests = tuple[tuple[str | None, Path], ...]
 SEED = 20240
@@ -51,7 +52,8 @@ SEED = 20240
 )  # fmt: skip
 @click.option(
     "--mask", type=INPUT, default=None, show_default="none",
-    help="An image on the scan's grid: only its pixels other than 0 count.",
+    help="An image on the scan's grid: only its pixels other than 0 count. For several references a folder "
+    "with one for each.",
 )  # fmt: skip
 @click.option("--body", is_flag=True, help="Only the body counts (with --scan it always does).")
 @click.option(
@@ -196,6 +198,7 @@ def _against(
     import numpy as np
 
     from medidiff.batch.judging import arms_of, judge
+    from medidiff.batch.masks import masks_of
     from medidiff.batch.pairing import pairs_of
     from medidiff.cli.evaluation_page import shown_names
     from medidiff.cli.evaluation_table import print_cohort, print_table
@@ -205,14 +208,17 @@ def _against(
     names, paths = shown_names(tests), [path for _, path in tests]
     pairing = pairs_of(reference, paths)
     pairs = pairing.pairs
-    if len(pairs) > 1 and any((measures.mask, measures.uncertainty, measures.scan)):
+    if len(pairs) > 1 and (measures.uncertainty or measures.scan):
         raise UsageError(
-            "--scan, --mask and --uncertainty go with one reference scan",
+            "--scan and --uncertainty go with one reference scan",
             received=f"{len(pairs)} reference scans",
         )
+    masks: dict[str, SeriesItem] = {}
+    if len(pairs) > 1 and measures.mask is not None:
+        masks = masks_of(pairs, measures.mask)
     cases = []
     for pair in pairs:
-        judged = judge(pair, names, measures)
+        judged = judge(pair, names, measures, masks.get(pair.reference.name))
         if page is not None and judged.arms:
             page.add(judged)
         if len(pairs) == 1:

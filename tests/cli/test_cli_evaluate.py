@@ -82,7 +82,7 @@ def test_what_cannot_be_paired_is_refused(run: Callable, tmp_path: Path) -> None
     for args, code, part in (
         (("--test", twice), 2, "2 test scans could belong"),
         (("--test", other), 2, "No test scan belongs"),
-        (("--test", truth, "--mask", image), 2, "go with one reference scan"),
+        (("--test", truth, "--mask", image), 2, "has no mask"),
         (("--test", truth, "--scan", truth / "0"), 2, "go with one reference scan"),
     ):
         ran = run("evaluate", "--reference", truth, *args)

@@ -158,6 +158,80 @@ def test_masks_may_be_called_and_declared_masks(run: Callable, tmp_path: Path, n
     assert f"mask {name}" in found["protocol_text"]
 
 
+def marked(path: Path, rows: int, like: Path) -> None:
+    """A mask of so many rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.load(like)
+    inside = np.zeros(image.shape, np.uint8)
+    inside[:, :rows] = 1
+    nib.save(nib.Nifti1Image(inside, image.affine), path)
+
+
+NAMED = {
+    "as the image": ("sub-{}_ct.nii.gz", "sub-{}_ct_mask.nii.gz"),
+    "as its beginning": ("sub-{}_ct.nii.gz", "sub-{}_desc-body_mask.nii.gz"),
+    "by the folder": ("p{}/ct.nii.gz", "p{}/mask.nii.gz"),
+    "by folder and name": ("p{}/ct.nii.gz", "p{}/ct_label.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("how", NAMED)
+@pytest.mark.parametrize("beside", [False, True])
+def test_every_reference_has_its_own_mask(run: Callable, tmp_path: Path, how: str, beside: bool) -> None:
+    """Each mask has as many rows as its scan differs in; the third reference has no test, and no mask."""
+    image, mask = NAMED[how]
+    where = tmp_path / ("t" if beside else "m")
+    for k in (10, 20, 30):
+        truth = nifti(tmp_path / "t" / image.format(k), 0)
+        if k < 30:
+            marked(where / mask.format(k), k, truth)
+            test = nib.load(nifti(tmp_path / "n" / image.format(k), 0))
+            changed = test.get_fdata(dtype=np.float32)
+            changed[:, :k] += k
+            nib.save(nib.Nifti1Image(changed, test.affine), tmp_path / "n" / image.format(k))
+    args = (
+        "--reference",
+        tmp_path / "t",
+        "--test",
+        f"n={tmp_path / 'n'}",
+        "--mask",
+        where,
+        "--modality",
+        "ct",
+    )
+    ran = run("evaluate", *args, "--json", "-", "--report", tmp_path / "r")
+    assert ran.code == 0, ran.err
+    content = json.loads(ran.out)
+    found = [t for s in content["scans"] for t in s["tests"]]
+    assert [t["rmse"]["mean"] for t in found] == [pytest.approx(10), pytest.approx(20)]
+    assert [t["excluded"] for t in found] == [pytest.approx(1 - k / 128) for k in (10, 20)]
+    assert content["cohort"]["summaries"][2]["per_patient"]["value"] == pytest.approx(15)
+    assert f"mask {'t' if beside else 'm'}" not in ran.out  # a folder is called by its hash
+    assert len(json.loads((tmp_path / "r" / "report.json").read_text())["series"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("sub-10_ct_mask.nii.gz",), "sub-20_ct.nii.gz (128x128x3) has no mask"),
+        (("sub-10_ct_mask.nii.gz", "sub-10_ct_seg.nii.gz"), "sub-10_ct.nii.gz (128x128x3) has 2 masks"),
+        (("sub_mask.nii.gz",), "has no mask"),
+    ],
+)
+def test_masks_that_cannot_be_told_are_refused(
+    run: Callable, tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    for k in (10, 20):
+        truth = nifti(tmp_path / "t" / f"sub-{k}_ct.nii.gz", 0)
+        nifti(tmp_path / "n" / f"sub-{k}_ct.nii.gz", 5)
+    for name in names:
+        marked(tmp_path / "m" / name, 10, truth)
+    args = ("--reference", tmp_path / "t", "--test", tmp_path / "n", "--modality", "ct")
+    ran = run("evaluate", *args, "--mask", tmp_path / "m")
+    assert ran.code == 2
+    assert said in ran.sentence
+
+
 def test_a_figure_that_no_slice_has_is_a_dash(run: Callable, tmp_path: Path) -> None:
     """VIF needs squares of 41 x 41 pixels that count."""
     truth, noisy = nifti(tmp_path / "t.nii.gz", 0), nifti(tmp_path / "n.nii.gz", 5)
