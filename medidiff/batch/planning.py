@@ -106,7 +106,7 @@ def plan(request: Request, pool: Pool, progress: Callable[[int, int], None] | No
         ModelError: a model is unknown or damaged.
         NoImageError: nothing under the paths is an image.
     """
-    check_folder(request.out_dir)
+    check_folder(request.out_dir, files=True)
     _check_model(request, pool)
     discovery = discover(request.paths, progress)
     if not discovery.items and not isinstance(

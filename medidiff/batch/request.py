@@ -95,18 +95,20 @@ class Request:
         return (*extra, "denoised")
 
 
-def check_folder(out_dir: Path) -> None:
+def check_folder(out_dir: Path, *, files: bool = False) -> None:
     """Makes sure that outputs can be written below a folder, which need not exist yet.
+
+    Args:
+        out_dir: the folder.
+        files: a single output may also be named itself, which is said where a name is no folder's.
 
     Raises:
         UsageError: the name is that of an image file.
         OutputError: a file is in the way, or the folder is read-only.
     """
     if IMAGE_NAME.search(out_dir.name) and not out_dir.is_dir():
-        raise UsageError(
-            "The output (-o) is a folder, or for one scan a .nrrd, .nhdr, .mha, .nii or .nii.gz file",
-            received=out_dir,
-        )
+        more = ", or for one scan a .nrrd, .nhdr, .mha, .nii or .nii.gz file" if files else ""
+        raise UsageError(f"The output (-o) is a folder{more}", received=out_dir)
     with reported(out_dir):
         nearest = out_dir
         while not nearest.exists() and nearest != nearest.parent:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from medidiff.report.head import FORMAT
 from medidiff.report.pictures import Images
 
 JSON, CSV, HTML, IMAGES = "report.json", "report.csv", "report.html", "report-images.npz"
+
+SERIES_PAGE = re.compile(r"report-series-\d+\.html")
 
 COMMON = {"started": str, "seconds": (int, float), "versions": dict, "platform": str}
 RUN = {**COMMON, "models": list, "engines": list, "series": list, "skipped_files": list}
@@ -79,9 +82,9 @@ def write(
         files |= views(report, images)
     if (folder / JSON).exists() and not overwrite:
         _keep(folder)
-    for name in {CSV, HTML, IMAGES} - set(files):
-        with reported(folder / name):
-            (folder / name).unlink(missing_ok=True)  # it belongs to the report that is replaced
+    for old in (*(folder / name for name in {CSV, HTML, IMAGES} - set(files)), *_pages(folder)):
+        with reported(old):
+            old.unlink(missing_ok=True)  # it belongs to the report that is replaced
     return [put(folder / name, content) for name, content in files.items()]
 
 
@@ -215,6 +218,13 @@ def _keep(folder: Path) -> None:
             old = folder / name
             if old.exists():
                 old.rename(folder / _numbered(name, k))
+        for page in _pages(folder):
+            page.rename(folder / page.name.replace("report", f"report-{k}", 1))
+
+
+def _pages(folder: Path) -> list[Path]:
+    """Pages of single series of the report in a folder, as `medidiff report --series` makes them."""
+    return [page for page in folder.glob("report-series-*.html") if SERIES_PAGE.fullmatch(page.name)]
 
 
 def _numbered(name: str, k: int) -> str:

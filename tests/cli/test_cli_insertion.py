@@ -132,3 +132,10 @@ def test_series_and_stacks_get_different_noise(run: Callable, tmp_path: Path) ->
         assert abs(alike(made[one], made[other])) < 0.1
     again = run(*args, tmp_path / "again")
     assert all(np.array_equal(x, y) for x, y in zip(made, noises(again.lines), strict=True))
+
+
+def test_no_file_can_be_named_as_the_output(run: Callable, tmp_path: Path) -> None:
+    clean = mr_nifti(tmp_path / "clean.nii.gz")
+    ran = run("simulate", "mr", clean, "-o", tmp_path / "noisy.nii.gz", "--sigma", "6%")
+    assert ran.code == 2
+    assert f"The output (-o) is a folder. Received: {tmp_path / 'noisy.nii.gz'}." in ran.sentence

@@ -32,6 +32,19 @@ def test_an_earlier_report_is_kept_with_all_that_belongs_to_it(tmp_path: Path) -
     assert stored.keys() == images.keys()
 
 
+def test_pages_of_single_series_go_with_their_report(tmp_path: Path) -> None:
+    report, images = run_report()
+    for overwrite in (False, True):
+        write(tmp_path, report, images, overwrite=False, page=True)
+        (tmp_path / "report-series-1.html").write_text("a page of this report")
+        (tmp_path / "report-series-mine.html").write_text("not medidiff's")
+        write(tmp_path, report, images, overwrite=overwrite, page=True)
+        kept = tmp_path / ("report-2-series-1.html" if overwrite else "report-1-series-1.html")
+        assert kept.exists() is not overwrite
+        assert not (tmp_path / "report-series-1.html").exists()
+        assert (tmp_path / "report-series-mine.html").exists()
+
+
 def test_a_page_of_the_replaced_report_goes_with_it(tmp_path: Path) -> None:
     report, images = run_report()
     write(tmp_path, report, images, overwrite=False, page=True)
