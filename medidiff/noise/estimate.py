@@ -16,6 +16,7 @@ from medidiff.volume import BoolArray, FloatArray, Volume, spread
 MAX_SLICES = 40  # looked at, evenly spread; the others are interpolated
 # The kernel is the same in the whole series, and structure can only lower the estimate of its frequency.
 KERNEL_QUANTILE = 0.65
+TYPICAL_COLOUR = 0.25  # cycles/px: of body kernels at the usual pixel sizes 0.2 to 0.33
 
 FEW_FLAT_PATCHES, TEXTURE, LOW_SNR = 1.5, 0.2, 2.0
 """MR: above the first `TissueNoise.structure`, below the second `TissueNoise.whiteness` and below the third
@@ -69,7 +70,7 @@ def estimate(volume: Volume) -> NoiseEstimate:
 
 
 def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
-    levels, pixels, frequencies = [], [], []
+    levels, pixels, frequencies, flat = [], [], [], False
     for k in shown:
         image, mask = _soft_tissue(volume, int(k))
         pixels.append(int(np.count_nonzero(mask)))
@@ -77,18 +78,15 @@ def _ct(volume: Volume, shown: NDArray[np.intp]) -> NoiseEstimate:
         frequency = texture.kernel_frequency(image, volume.pixel_mm, mask)
         if frequency is not None and pixels[-1] >= estimate_ct.MIN_PIXELS:
             frequencies.append(frequency)
-    if frequencies:
-        kernel = float(np.quantile(frequencies, KERNEL_QUANTILE))
-        found = np.asarray(levels) / estimate_ct.noise_share(kernel * volume.pixel_mm / 10)
-        method = "quietest local SD in soft tissue"
-    else:
-        kernel = None
-        enough = [n >= estimate_ct.MIN_PIXELS for n in pixels]
-        modes = [estimate_ct.mask_mode(*_soft_tissue(volume, int(k))) for k in shown[enough]]
-        found = np.full(len(shown), np.nan)
-        found[enough] = modes
-        method = "mode of the local SD in soft tissue (GNL)"
+            flat = flat or texture.has_flat_patches(mask)
+    kernel = float(np.quantile(frequencies, KERNEL_QUANTILE)) if frequencies else None
+    colour = TYPICAL_COLOUR if kernel is None else kernel * volume.pixel_mm / 10
+    if not flat and colour < TYPICAL_COLOUR:
+        # What so little tissue shows is anatomy too, whose frequency is lower than that of the noise.
+        colour, kernel = TYPICAL_COLOUR, None
+    found = np.asarray(levels) / estimate_ct.noise_share(colour)
     sigma, per_slice = _combine(found, np.asarray(pixels), shown, volume)
+    method = "quietest local SD in soft tissue"
     return NoiseEstimate(sigma, per_slice, method, int(np.sum(pixels)), volume.unit, kernel)
 
 

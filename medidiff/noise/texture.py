@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,9 @@ from medidiff.volume import BoolArray, FloatArray
 PATCH_PX, STRIDE_PX = 32, 6
 FLAT_SHARE = 0.1
 MIN_PATCHES = 8
+MANY_PATCHES, MANY_MIXED = 20, 90
+"""Patches wholly in tissue, or at least for three fifths, from which some are flat for sure."""
+
 STRUCTURE_LP_CM = 1.2  # below this, tissue structure outweighs the noise even in flat patches
 
 EDGE_DROP = 1.2  # nepers of power by which a band edge exceeds the usual fall of the spectrum
@@ -51,6 +56,21 @@ def kernel_frequency(image: FloatArray, pixel_mm: float, mask: BoolArray) -> flo
     profile[:first] = profile[first] * radius[:first] / radius[first]
     total = float((profile * radius).sum())
     return float((profile * radius**2).sum()) / total if total > 0 else None
+
+
+def has_flat_patches(mask: BoolArray) -> bool:
+    """Whether a slice holds so much tissue that the flattest of its patches show noise and not structure.
+
+    In a small crop all patches hold edges, and `kernel_frequency` reads that of the anatomy, half as high.
+
+    Args:
+        mask: bool ``[y, x]``, homogeneous tissue.
+    """
+    if min(mask.shape) < PATCH_PX:
+        return False
+    cover = _windows(mask).mean(axis=(2, 3))
+    whole, mixed = (int(np.count_nonzero(cover > least)) for least in (0.9, 0.6))
+    return whole >= MANY_PATCHES or mixed >= MANY_MIXED
 
 
 def interpolation_factor(stack: FloatArray) -> tuple[float, float]:
@@ -101,13 +121,9 @@ def _patch_power(image: FloatArray, mask: BoolArray) -> FloatArray | None:
     if min(image.shape) < PATCH_PX:
         return None
     residual = image - ndimage.gaussian_filter(image, 4.0)
-    patches, covers = (
-        np.lib.stride_tricks.sliding_window_view(a, (PATCH_PX, PATCH_PX))[::STRIDE_PX, ::STRIDE_PX]
-        for a in (residual, mask)
-    )
-    cover = covers.mean(axis=(2, 3))
+    patches, cover = _windows(residual), _windows(mask).mean(axis=(2, 3))
     inside = cover > 0.9
-    if np.count_nonzero(inside) < 20:
+    if np.count_nonzero(inside) < MANY_PATCHES:
         inside = cover > 0.6
     if np.count_nonzero(inside) < MIN_PATCHES:
         return None
@@ -115,3 +131,9 @@ def _patch_power(image: FloatArray, mask: BoolArray) -> FloatArray | None:
     window = np.outer(np.hanning(PATCH_PX), np.hanning(PATCH_PX)).astype(np.float32)
     centred = (chosen - chosen.mean(axis=(1, 2), keepdims=True)) * window
     return np.asarray(np.abs(fft.rfft2(centred)) ** 2, dtype=np.float32)
+
+
+def _windows(image: NDArray[Any]) -> NDArray[Any]:
+    """The patches of an image as a view, ``[rows, columns, 32, 32]``."""
+    windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH_PX, PATCH_PX))
+    return windows[::STRIDE_PX, ::STRIDE_PX]

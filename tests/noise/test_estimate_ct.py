@@ -110,3 +110,32 @@ def test_noise_added_to_a_real_series_adds_in_quadrature(
     noise = [ct_noise(s.shape, scan.pixel_mm, rng) for s in scan.array]
     found = estimate(scan.with_array(scan.array + np.float32(added) * np.stack(noise)))
     assert found.sigma == pytest.approx(np.hypot(own, added), rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("name", "k"), [("crlm_ct_1006/CRLM-CT-1006_s00", 4), ("tcga_luad_lusc/TCGA-92-8064_s77", 0)]
+)
+def test_the_level_of_small_crops_is_that_of_the_slice(
+    name: str, k: int, shared_data: Path, rng: np.random.Generator
+) -> None:
+    """In 80 x 80 pixels all patches hold anatomy, whose low frequency must not pass for that of the noise."""
+    scan = ct_series(shared_data / "ct" / "val" / name, 6)
+    image = scan.array[k]
+    whole = estimate(volume(image, "CT", scan.pixel_mm)).sigma
+    rows, columns = np.nonzero(soft_tissue(clean_hu(image))[40:-40, 40:-40])
+    found = []
+    for i in rng.choice(len(rows), 12, replace=False):
+        crop = image[rows[i] : rows[i] + 80, columns[i] : columns[i] + 80]
+        found.append(estimate(volume(crop, "CT", scan.pixel_mm)).sigma / whole)
+    assert np.median(found) == pytest.approx(1, abs=0.25)
+    assert max(found) < 2
+
+
+@pytest.mark.parametrize("side", [48, 64, 96])
+def test_the_level_of_small_uniform_phantoms(side: int, rng: np.random.Generator) -> None:
+    y, x = np.mgrid[:side, :side] - side / 2
+    water = np.where(np.hypot(y, x) < 0.45 * side, 0.0, -1000.0)
+    for kernel in (BODY_KERNEL, SHARP_KERNEL):
+        found = estimate(volume(water + 20 * ct_noise(water.shape, 0.8, rng, kernel), "CT")).sigma
+        # In the smallest there is no patch to tell a kernel: a typical one stands in.
+        assert found == pytest.approx(20, rel=0.25 if side == 48 else 0.1)
