@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.intensity import Intensity
-from medidiff.noise.fill import border_fill
+from medidiff.noise.fill import border_fill, holes
 from medidiff.volume import BoolArray, FloatArray, Volume
 
 MAX_BELOW = 1.8
@@ -50,6 +50,8 @@ class Surround:
         fill = border_fill(image, outside)
         if fill is not None:
             outside |= fill
+            if self.intensity.kind == "mr" and (inner := holes(image, fill)) is not None:
+                outside |= inner
         return outside if outside.any() else None
 
     def continued(self, k: int, image: FloatArray) -> FloatArray:

@@ -20,6 +20,9 @@ LEAST_SHARE = 0.005
 RIM_PX = 2
 """Width of its rim, where the steps of a slanted edge hold no block; farther out values repeat by chance."""
 
+DARK = 0.1
+"""Share of the 99th percentile of an MR image below which it is dark."""
+
 ISLAND_PX = 30
 """Pixels below which what fill surrounds is no image: specks of clipped air."""
 
@@ -53,6 +56,29 @@ def border_fill(image: NDArray[np.float32], known: BoolArray | None = None) -> B
     small = np.bincount(rest.ravel()) < ISLAND_PX
     small[0] = False
     return np.asarray(region | small[rest], np.bool_)
+
+
+def holes(image: NDArray[np.float32], around: BoolArray) -> BoolArray | None:
+    """What a mask left out inside of a magnitude image: pixels of the value around it, the lowest of all.
+
+    Where noise reaches that value, as in air and dark tissue, it reaches the next ones more often: holes are
+    told by outnumbering all other dark pixels.
+
+    Args:
+        image: float32 ``[y, x]``, magnitudes.
+        around: True where there is fill (`border_fill`).
+
+    Returns:
+        bool ``[y, x]``; None where there are none.
+    """
+    value = np.median(image[around])
+    equal, inside = image == value, ~around
+    left = image[inside & ~equal]
+    if left.size == 0 or left.min() < value:
+        return None
+    dark = value + DARK * (np.percentile(left, 99) - value)
+    found = equal & inside
+    return found if np.count_nonzero(found) > np.count_nonzero(left < dark) else None
 
 
 def _from_frame(mask: NDArray[np.uint8]) -> BoolArray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import PixelWiener, bundle, ct_volume
+from fakes import Averaging, PixelWiener, bundle, ct_volume
 
 from medidiff.denoise import Denoiser, Settings
 from medidiff.denoise.surround import Surround, mirror
@@ -89,6 +89,19 @@ def test_masked_mr_is_seen_as_it_is_and_comes_back_with_its_mask(rng: np.random.
     assert result.uncertainty is not None
     assert not result.uncertainty[array == 0].any()
     assert result.uncertainty[array > 0].all()
+
+
+def test_holes_of_a_mask_stay_holes(rng: np.random.Generator) -> None:
+    """Users make masks of `image > 0`, also of a brain whose ventricles a mask left out."""
+    signal = np.zeros((1, 80, 80))
+    signal[:, 10:70, 10:70] = 300.0
+    signal[:, 30:50, 30:40] = signal[:, 20:60, 55] = signal[0, 15, 15] = 0.0
+    noisy = np.rint(np.hypot(*(signal + 20 * rng.standard_normal((2, 1, 80, 80)))))
+    array = np.where(signal > 0, noisy, 0.0).astype(np.float32)
+    volume = Volume(array, np.diag([1.0, 1.0, 3.0, 1.0]), "MR", "a.u.")
+    model = bundle("mr", trained=Trained((0.002, 0.2), (1.0, 2.0), (0.5, 2.0)))
+    result = Denoiser(model, Averaging()).run(volume, Settings(sigma=20.0))
+    np.testing.assert_array_equal(result.volume.array > 0, array > 0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -3000.0])

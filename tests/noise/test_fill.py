@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medidiff.noise.estimate import estimate
-from medidiff.noise.fill import border_fill
+from medidiff.noise.fill import border_fill, holes
 from medidiff.volume import Volume
 
 N = 160
@@ -76,3 +76,21 @@ def test_the_level_of_a_masked_scan_is_that_of_its_image(around: float, rng: np.
     slices = [np.where(inside, 40 + 25 * synthesise((N, N), amplitude, rng), around) for _ in range(4)]
     volume = Volume(np.stack(slices).astype(np.float32), np.diag([0.8, 0.8, 3.0, 1.0]), "CT", "HU")
     assert estimate(volume).sigma == pytest.approx(25.0, rel=0.12)
+
+
+def test_holes_are_told_from_noise_that_reaches_zero(rng: np.random.Generator) -> None:
+    """Integers: bright tissue with a dark cavity of two units of noise; tissue with and without holes."""
+    inside, cavity = disc(60), disc(30)
+    noise = 2 * rng.standard_normal((2, N, N)) + np.array([np.where(cavity, 1.0, 50.0), np.zeros((N, N))])
+    image = np.where(inside, np.rint(np.hypot(*noise)), 0.0).astype(np.float32)
+    around = border_fill(image)
+    assert around is not None
+    assert 50 < np.count_nonzero((image == 0) & inside)
+    assert holes(image, around) is None
+    tissue = np.where(inside, 50 + np.rint(noise[1]), 0.0).astype(np.float32)
+    none = holes(tissue, ~inside)
+    assert none is None or not none.any()
+    cut = disc(20) | ((np.arange(N) == 110) & inside)
+    found = holes(np.where(cut, np.float32(0.0), tissue), ~inside)
+    assert found is not None
+    np.testing.assert_array_equal(found, cut)
