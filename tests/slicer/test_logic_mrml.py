@@ -676,7 +676,7 @@ def test_what_cannot_be_exported(scene: Any, logic: DenoiseLogic, tmp_path: Path
     output, paths = denoised(scene, logic, tmp_path)
     resolver = paths.get
     assert logic.exportProblem(output, resolver) == ""
-    assert "Choose" in logic.exportProblem(None, resolver)
+    assert "choose a denoised one" in logic.exportProblem(None, resolver)
     assert "not made by" in logic.exportProblem(scenes.add(scene, scenes.body()), resolver)
     plain = result(scene, logic.process(scenes.add(scene, scenes.body())))
     assert "did not come from the DICOM database" in logic.exportProblem(plain, resolver)
