@@ -10,8 +10,9 @@ import pytest
 from dicom_series import make_series
 from hostile import claiming
 from pydicom.data import get_testdata_file
-from pydicom.encaps import generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from validators import tool
 
 from medidiff.errors import PixelError
 from medidiff.io import discover, read
@@ -69,6 +70,29 @@ def test_a_jp2_file_around_the_codestream(tmp_path: Path) -> None:
         assert claim(boxes + head + raw, JPEG2000Lossless) == Claim(40, 60, 1)
     assert claim(boxes, JPEG2000Lossless) is None
     assert claim(boxes[:12] + bytes(8), JPEG2000Lossless) is None  # a box of no size
+
+
+@pytest.mark.parametrize("share", [0.6, 0.97])
+@pytest.mark.parametrize("how", ["jpegls", "j2k", "rle", "jpeg lossless", "jpeg baseline"])
+def test_a_codestream_that_was_cut_before_it_was_wrapped(tmp_path: Path, how: str, share: float) -> None:
+    """The file is whole, and decoders give an image; its lower part is made up."""
+    make_series(
+        tmp_path, slices=2, shape=(64, 64), signed=False, bits_allocated=8 if "base" in how else 16,
+        compress={"jpegls": JPEGLSLossless, "j2k": JPEG2000Lossless, "rle": RLELossless}.get(how),
+    )  # fmt: skip
+    path = tmp_path / "IM001.dcm"
+    if how.startswith("jpeg "):
+        option = "+eb" if "base" in how else "+e1"
+        assert tool("dcmcjpeg", option, "+ua", path, path).returncode == 0
+    (item,) = discover([path]).items
+    read(item)
+    dataset = pydicom.dcmread(path)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: int(len(frame) * share)]])
+    dataset.save_as(path)
+    (item,) = discover([path]).items
+    with pytest.raises(PixelError, match="IM001.dcm"):
+        read(item)
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])

@@ -26,6 +26,7 @@ Compression Method (0028,2114) for them (C.7.6.1.1.5.1)."""
 
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 STANDALONE = {0x01, *range(0xD0, 0xD9)}
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 START_2000 = b"\xff\x4f\xff\x51"
 CODING_STYLE = b"\xff\x52"  # COD (T.800 A.6.1)
 BOX_FILE = b"\0\0\0\x0cjP  "  # a JP2 file around the codestream (T.800 I.5.1)
@@ -83,6 +84,19 @@ def _jpeg(frame: bytes) -> Claim | None:
     return None
 
 
+def is_cut(frame: bytes, transfer_syntax: str) -> bool:
+    """True for a JPEG or JPEG-LS codestream that ends before its end: decoders make up the rest in silence.
+
+    Behind the header of a scan no coded data looks like an end-of-image marker (T.81 B.1.1.5, T.87 A.1), and
+    without one the data ends early. Those of JPEG 2000 find that out for themselves.
+
+    Args:
+        frame: the codestream.
+        transfer_syntax: UID.
+    """
+    return transfer_syntax in JPEG and frame.rfind(END_OF_IMAGE) < frame.rfind(START_OF_SCAN)
+
+
 def _jpeg_2000(frame: bytes) -> Claim | None:
     at = 0
     if frame[:8] == BOX_FILE:
@@ -113,7 +127,7 @@ def lossy_method(frame: bytes, transfer_syntax: str) -> str | None:
     method = LOSSY_METHODS.get(transfer_syntax)
     try:
         if method == "ISO_14495_1":  # NEAR stands behind the components (T.87 C.2.3)
-            scan = frame.index(b"\xff\xda")
+            scan = frame.index(START_OF_SCAN)
             return method if frame[scan + 5 + 2 * frame[scan + 4]] else None
         if transfer_syntax in JPEG_2000:
             style = frame.index(CODING_STYLE, frame.index(START_2000))

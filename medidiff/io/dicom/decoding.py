@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import PixelError
-from .codestream import JPEG, JPEG_2000, Claim, claim
+from .codestream import JPEG, JPEG_2000, Claim, claim, is_cut
 from .damage import parsing
 from .encapsulated import compressed_frame, is_native, mend_offsets
 from .functional_groups import frame_count
@@ -114,17 +114,23 @@ def _check_claim(dataset: Dataset, path: Path, number: int) -> None:
     """Makes sure that a codestream holds what the header says: a decoder makes room for what it claims.
 
     Raises:
-        PixelError: it claims another size, or is no codestream.
+        PixelError: it claims another size, ends early, or is no codestream.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax not in JPEG | JPEG_2000:
         return
-    found = claim(compressed_frame(dataset, number), syntax)
+    frame = compressed_frame(dataset, number)
+    found = claim(frame, syntax)
     expected = Claim(dataset.Rows, dataset.Columns, 1)
     if found != expected:
         raise PixelError(
             f"{_named(dataset, number)} is not the image of {expected} pixels that the header describes",
             where=path, received=found or "no image header",
+        )  # fmt: skip
+    if is_cut(frame, syntax):
+        raise PixelError(
+            f"{_named(dataset, number)} ends early", where=path, received=f"{len(frame)} bytes, no end",
+            hint="Fetch the file again.",
         )  # fmt: skip
 
 
