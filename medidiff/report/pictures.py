@@ -25,6 +25,8 @@ Images = dict[str, Steps]
 ABDOMEN_WINDOW, LUNG_WINDOW = (50.0, 400.0), (-600.0, 1500.0)
 LUNG, SOFT, LUNG_SHARE = (-950.0, -600.0), (-200.0, 200.0), 0.25
 
+AIR_HU = -1024.0
+
 MR_STEPS = 4000
 """Steps between 0 and the 99.9th percentile of an image that is not in HU."""
 SD_STEPS = 250
@@ -163,7 +165,8 @@ def take(
     for c in chosen:
         for name, array in volumes.items():
             step, offset, _ = scales[name]
-            images[f"{number}/{c.index + 1}/{name}"] = turn.apply(_stored(array[c.index], step, offset))
+            image = array[c.index] if name == "uncertainty" else _emptied(array[c.index], like, c.index)
+            images[f"{number}/{c.index + 1}/{name}"] = turn.apply(_stored(image, step, offset))
         squares = [turn.square(*mark, *stored) for mark in (marks or {}).get(c.index, ())]
         slices.append({"number": c.index + 1, "why": list(c.why), "marks": squares})
     rows, columns = turn.apply(volumes[main][0]).shape
@@ -224,6 +227,14 @@ def _scale(name: str, shown: FloatArray, unit: str) -> tuple[float, float, float
         return 1.0, 0.0, top
     end = float(np.percentile(finite[finite > 0], SHOWN_PERCENTILE)) if (finite > 0).any() else max(top, 1e-6)
     return max(top, 1e-6) / MR_STEPS, 0.0, end
+
+
+def _emptied(image: FloatArray, like: Volume, k: int) -> FloatArray:
+    """Slice k with air, or 0, where there is no image: readers put a mean of the scan in place of NaN."""
+    if like.padding is None or not like.padding[k].any():
+        return image
+    empty = np.float32(AIR_HU if like.unit == "HU" else 0.0)
+    return np.where(like.padding[k], np.minimum(image, empty), image)
 
 
 def _stored(image: FloatArray, step: float, offset: float) -> Steps:

@@ -6,10 +6,13 @@ import base64
 import io
 import itertools
 import zlib
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
+from medidiff.io import discover, read
 from medidiff.report.encode import grey, packed, png
 from medidiff.report.orientation import Orientation
 from medidiff.report.pictures import choose, standard_window, take, values
@@ -158,3 +161,19 @@ def test_the_foam_of_a_table_is_no_lung() -> None:
     abdomen[:, 180:244, :] = -800.0
     abdomen[:, 176:180, :] = abdomen[:, 244:248, :] = -200.0  # its shell
     assert standard_window(Volume(abdomen, np.eye(4), unit="HU"), [0]) == (50.0, 400.0)
+
+
+@pytest.mark.parametrize(("unit", "empty"), [("HU", -1024.0), ("a.u.", 0.0)])
+def test_padding_is_shown_black_whatever_was_put_in_its_place(
+    unit: str, empty: float, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Of a NIfTI file with NaN around the body, as it is read: what stands in their place is grey."""
+    array = rng.uniform(100, 300, (1, 32, 32)).astype(np.float32)
+    array[0, :8] = np.nan
+    nib.save(nib.Nifti1Image(array.T, np.diag([-1.0, -1.0, 1.0, 1.0])), tmp_path / "x.nii")
+    volume = read(discover([tmp_path / "x.nii"]).items[0]).taken_as("CT" if unit == "HU" else "MR")
+    assert np.isfinite(volume.array).all()
+    picture, images = take(1, choose([1.0]), {"noisy": volume.array}, volume, {}, 1.0)
+    shown = values(picture, images, 1, 1, "noisy")
+    np.testing.assert_array_equal(shown[:8], empty)
+    np.testing.assert_allclose(shown[8:], volume.array[0, 8:], atol=picture["layers"][0]["step"])
