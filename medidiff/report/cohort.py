@@ -138,7 +138,7 @@ def _distribution(group: Group, rows: Rows, rng: np.random.Generator) -> dict[st
         "spec": m["spec"],
         "modality": rows[group.rows[0]]["modality"],
         "protocol": together(group.protocols),
-        "mean": bootstrap(_by_patient(group.rows, [[v] for v in group.values], rows), rng).as_dict(),
+        "mean": bootstrap(_of_patients(group, rows), rng).as_dict(),
         "pooled": _pooled(group, rows, rng),
         "least": float(values.min()),
         "lower_quartile": low,
@@ -186,12 +186,18 @@ def _slices(m: Mapping[str, Any]) -> list[float] | None:
     return known if known and np.isclose(np.mean(known), m["value"], rtol=1e-9) else None
 
 
+def _of_patients(group: Group, rows: Rows) -> dict[str, list[float]]:
+    """The values of each patient: of all slices, as an evaluation of several scans has them, or of series."""
+    slices = [values for values in group.per_slice if values is not None]
+    whole = len(slices) < len(group.rows)
+    return _by_patient(group.rows, [[v] for v in group.values] if whole else slices, rows)
+
+
 def _pooled(group: Group, rows: Rows, rng: np.random.Generator) -> dict[str, Any] | None:
     """The mean over all slices; None where the figure is not a mean over slices."""
-    slices = [values for values in group.per_slice if values is not None]
-    if len(slices) < len(group.rows):
+    if any(values is None for values in group.per_slice):
         return None
-    return bootstrap(_by_patient(group.rows, slices, rows), rng, pooled=True).as_dict()
+    return bootstrap(_of_patients(group, rows), rng, pooled=True).as_dict()
 
 
 def _by_patient(

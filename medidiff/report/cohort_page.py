@@ -59,8 +59,12 @@ def _parts(root: Node) -> list[dict[str, Any]]:
 
 
 def _intervals(mean: Mapping[str, Any]) -> str:
-    """What stands in brackets behind a mean."""
-    return sentence(mean["text"] if mean["low"] is None else f"in brackets: {mean['text']}")
+    """How the means are taken, and what stands in brackets behind them."""
+    text = sentence(mean["text"] if mean["low"] is None else f"in brackets: {mean['text']}")
+    return (
+        "Mean of patients: first over all slices of a patient, or over the series where a figure is no mean "
+        f"over slices. {text}"
+    )
 
 
 def _plot(report: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,18 @@ def test_distributions_are_those_of_the_values() -> None:
     assert group["pooled"]["values"] == 12
 
 
+def test_the_mean_of_a_patient_is_over_slices_as_in_an_evaluation_of_several_scans() -> None:
+    found = reports(VALUES[:3], PATIENTS[:3])  # two series of patient a, one of patient b
+    for _, one in found[:1]:
+        for arm in one["series"][0]["arms"]:
+            for m in arm["measures"]:
+                m["per_slice"] = [m["value"]] * 6 if m["key"] == "rmse" else m["per_slice"]
+    group = of(cohort(found), "noisy")
+    of_a = np.mean([10.0] * 6 + [11.0, 13.0])
+    assert group["mean"]["value"] == pytest.approx(np.mean([of_a, np.mean([10.0, 12.0])]))
+    assert group["mean"]["values"] == group["mean"]["patients"] == 2
+
+
 def test_outliers_lie_beyond_the_fences_of_tukey() -> None:
     content = cohort(reports(VALUES, PATIENTS))
     low, high = np.percentile(VALUES, [25, 75])
