@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from ..items import Reason
 from ..streams import most_unpacked
+from .codestream import LOSSY_METHODS, lossy_method
 from .file import LONG
 from .pixels import NATIVE
 
@@ -23,6 +24,9 @@ UNDEFINED = b"\xff\xff\xff\xff"
 """Length of encapsulated pixel data, and of no other (PS3.5 A.4)."""
 DELIMITER = b"\xfe\xff\xdd\xe0"
 
+CODESTREAM_HEAD = 1 << 16
+"""Bytes in which the headers of a codestream end."""
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -34,6 +38,7 @@ class Extent:
         packed: bytes of all fragments.
         whole: False where encapsulated data ends before its Sequence Delimitation Item (PS3.5 A.4).
         floating: True for floating-point pixel data.
+        lossy: True where the first codestream tells that it lost information.
         contrary: why the pixel data cannot be what the transfer syntax says, "" where they can.
     """
 
@@ -42,6 +47,7 @@ class Extent:
     packed: int = 0
     whole: bool = True
     floating: bool = False
+    lossy: bool = False
     contrary: str = ""
 
     def shortfall(self, dataset: Dataset, frames: int) -> tuple[Reason, str] | None:
@@ -85,14 +91,18 @@ def measure(file: IO[bytes], dataset: Dataset) -> Extent:
         return Extent(whole=False)
     if head[8:] != UNDEFINED:
         return Extent(contrary=f"{syntax.name}, but the pixel data (7FE0,0010) are not encapsulated")
-    items, packed = 0, 0
+    items, packed, lossy = 0, 0, False
     while (item := file.read(8))[:4] == ITEM and len(item) == 8:
         items += 1
-        length = int.from_bytes(item[4:], "little")
+        left = length = int.from_bytes(item[4:], "little")
         packed += length
-        if length and len(_last_byte(file, length)) < 1:
+        if items == 2 and syntax in LOSSY_METHODS:  # the first is the offset table
+            head = file.read(min(length, CODESTREAM_HEAD))
+            lossy = lossy_method(head, syntax) is not None
+            left -= len(head)
+        if left and len(_last_byte(file, left)) < 1:
             return Extent(whole=False)
-    return Extent(fragments=items - 1, packed=packed, whole=item[:4] == DELIMITER)
+    return Extent(fragments=items - 1, packed=packed, whole=item[:4] == DELIMITER, lossy=lossy)
 
 
 def _last_byte(file: IO[bytes], length: int) -> bytes:

@@ -61,6 +61,8 @@ def read_header(path: Path) -> list[SliceHeader] | tuple[Reason, str]:
                 return Reason.DAMAGED_HEADER, "Transfer Syntax UID (0002,0010)"  # with another VR than UI
             if reason := _no_image(dataset):
                 return _cut_off(dataset, extent) or reason
+            if extent.lossy:
+                dataset.LossyImageCompression = "01"
             if extent.floating:
                 return Reason.FLOAT_PIXELS, "(7FE0,0008) or (7FE0,0009)"
             syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))

@@ -35,7 +35,7 @@ def remarks(dataset: Dataset, scale: Dataset, modality: str, kind: Sequence[str]
     """
     found = [padding_remark(dataset)]
     if dataset.get("LossyImageCompression") == "01":
-        found.append("lossy compression (0028,2110) has changed its noise")
+        found.append("lossy compression has changed its noise")
     unit = rescale_type(scale)
     if modality == "CT" and unit not in HOUNSFIELD:
         found.append(f"values in {printable(unit, 16)} (0028,1054), not in HU, which the CT model is for")
