@@ -200,7 +200,7 @@ def judge_alone(scan: Path, tests: Sequence[Path], measures: Measures) -> Iterat
     before = measures.taken(read_one(scan, "The scan"))
     region = measures.region(before)
     for k, path in enumerate(tests):
-        after = measures.taken(read_one(path, "The test scan"))
+        after = measures.taken(read_one(path, "The test scan", result=True))
         _same_grid(before, after, path)
         sd = measures.stated(before) if k == len(tests) - 1 else None
         yield before_after(before, after, sd, region)

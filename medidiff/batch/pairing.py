@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medidiff.batch.single import find_one
+from medidiff.batch.single import find_one, is_map
 from medidiff.batch.skips import nothing_found
 from medidiff.errors import UsageError
 from medidiff.evaluation.compare import on_same_grid
@@ -18,9 +18,6 @@ from medidiff.io import SeriesItem, discover
 from medidiff.io.grid import affine_for
 from medidiff.io.names import image_stem
 from medidiff.report import hashed, pseudonym
-
-MAP = re.compile(r"(medidiff |_desc-)(residual|uncertainty)")
-"""Marks of what `medidiff denoise` writes beside a result."""
 
 DERIVED = re.compile(r"_desc-[A-Za-z0-9.]+")
 SUBJECT = re.compile(r"(?:^|[_/])(sub-[A-Za-z0-9]+)")
@@ -71,7 +68,7 @@ def pairs_of(reference: Path, tests: Sequence[Path]) -> Pairing:
     """
     found = _series(reference)
     if len(found) == 1:
-        only = Pair(found[0], tuple(find_one(path, "The test scan") for path in tests))
+        only = Pair(found[0], tuple(find_one(path, "The test scan", result=True) for path in tests))
         return Pairing((only,), ((),) * len(tests))
     arms, left_over = [], []
     for path in tests:
@@ -106,7 +103,7 @@ def patient_of(item: SeriesItem) -> str:
 
 def _series(path: Path) -> list[SeriesItem]:
     found = discover([path])
-    kept = [i for i in found.items if not MAP.search(i.description if i.kind == "dicom" else i.path.name)]
+    kept = [item for item in found.items if not is_map(item)]
     if not kept:
         raise nothing_found([path], found.skipped)
     return kept

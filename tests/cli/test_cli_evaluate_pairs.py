@@ -44,6 +44,22 @@ def test_the_only_test_scan_belongs_to_its_own_patient_alone(run: Callable, tmp_
     assert [s["label"].split(" (")[0] for s in report["series"]] == ["sub-02_ct.nii.gz"]
 
 
+def test_maps_beside_the_only_result_are_not_it(run: Callable, tmp_path: Path) -> None:
+    truth, scan = nifti(tmp_path / "t_ct.nii.gz", 0), nifti(tmp_path / "s_ct.nii.gz", 9)
+    result = nifti(tmp_path / "out" / "s_ct_desc-denoised.nii.gz", 5)
+    for kind in ("residual", "uncertainty"):
+        sd = nifti(tmp_path / "out" / f"s_ct_desc-{kind}.nii.gz", 2)
+    ran = run("evaluate", "--reference", truth, "--test", tmp_path / "out", "--modality", "ct", "--json", "-")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["tests"][0]["rmse"]["mean"] == pytest.approx(5)
+    alone = ("evaluate", "--scan", scan, "--modality", "ct", "--test")
+    assert run(*alone, tmp_path / "out").code == run(*alone, result).code == 0
+    named = run("evaluate", "--reference", truth, "--test", sd, "--modality", "ct", "--json", "-")
+    assert json.loads(named.out)["tests"][0]["rmse"]["mean"] == pytest.approx(
+        2
+    )  # a map that is named is meant
+
+
 def test_the_folder_tells_files_of_one_name_apart(run: Callable, tmp_path: Path) -> None:
     for k in (1, 2, 3):
         nifti(tmp_path / "t" / f"p{k}" / "ct.nii.gz", 0)
