@@ -44,7 +44,7 @@ def command(
     """Build report.html and report.csv again from the report.json and report-images.npz in RUN_DIR.
 
     Nothing is denoised or measured again. RUN_DIR is the output folder of medidiff denoise --report, or the
-    folder of medidiff evaluate --report.
+    folder of medidiff evaluate --report; the report-1.json of an earlier run in it may be named itself.
 
     \b
     medidiff report out
