@@ -20,9 +20,9 @@ from .atomic import check_target, staged
 from .bids import beside
 from .derivation import MAPS, NOTICE, Derivation
 from .dicom.geometry import Stack
-from .dicom.slice_header import SPLIT
+from .dicom.slice_header import SPLIT, SliceHeader
 from .items import SeriesItem, WriteOptions, Written
-from .names import EXTENSION, output_path
+from .names import EXTENSION, output_path, printable
 from .provenance import KEY, source_digest
 
 UPRIGHT = 0.1
@@ -188,6 +188,20 @@ def _sidecar_content(items: list[SeriesItem], derivation: Derivation, suffix: st
     if first.modality == "CT":
         content["Units"] = "HU"
     if len(items) > 1:
-        splits = [item.headers.stack.slices[0].split for item in items]
-        content["Volumes"] = [{k: v for k, v in zip(SPLIT, s, strict=True) if v} for s in splits]
+        content["Volumes"] = _volumes([item.headers.stack.slices[0] for item in items])
     return content
+
+
+def _volumes(firsts: list[SliceHeader]) -> list[dict[str, Any]]:
+    """What tells the volumes of a 4-D file apart: echo time, b-value, temporal position, and the Image Type
+    from its value 3 on where magnitude, phase or fat and water are in one series.
+
+    Args:
+        firsts: the first slice of each volume.
+    """
+    several = len({header.kind for header in firsts}) > 1
+    return [
+        {k: v for k, v in zip(SPLIT, header.split, strict=True) if v}
+        | ({"ImageType": [printable(v, 16) for v in header.kind]} if several else {})
+        for header in firsts
+    ]

@@ -162,8 +162,34 @@ def test_volumes_on_one_grid_become_a_4d_file(tmp_path: Path, derivation: Deriva
     for k in range(2):
         np.testing.assert_array_equal(values[..., k].T, stored[k])
     sidecar = json.loads(image.with_name(image.name.replace(".nii.gz", ".json")).read_text())
-    assert [v["EchoTime"] for v in sidecar["Volumes"]] == ["10", "20"]
+    assert sidecar["Volumes"] == [{"EchoTime": "10"}, {"EchoTime": "20"}]
     assert "Doe" not in json.dumps(sidecar)
+
+
+def test_the_sidecar_tells_magnitude_from_phase(tmp_path: Path, derivation: Derivation) -> None:
+    for n, part in enumerate("PM"):
+        make_series(
+            tmp_path / "in" / part, modality="MR", slope=None, intercept=None, first=10 * n, seed=n,
+            change=lambda ds, k, part=part: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", part, "ND"]),
+        )  # fmt: skip
+    items = discover([tmp_path / "in"]).items
+    with open_output(items[0], tmp_path / "out", WriteOptions(format="nifti")) as output:
+        for item in items:
+            output.add(read(item), derivation)
+    (image,) = (tmp_path / "out").glob("*.nii.gz")
+    sidecar = json.loads(image.with_name(image.name.replace(".nii.gz", ".json")).read_text())
+    types = [volume["ImageType"] for volume in sidecar["Volumes"]]
+    assert sorted(types) == [["M", "ND"], ["P", "ND"]]
+    values = np.asanyarray(nib.load(image).dataobj)
+    for k, (part, _) in enumerate(types):
+        np.testing.assert_array_equal(values[..., k].T, stored_of(tmp_path / "in" / part))
+
+
+def stored_of(folder: Path) -> np.ndarray:
+    """Stored values of a series in order of its files."""
+    import pydicom
+
+    return np.stack([pydicom.dcmread(f).pixel_array for f in sorted(folder.iterdir())])
 
 
 def test_a_4d_file_is_whole_or_not_there(tmp_path: Path, derivation: Derivation) -> None:
