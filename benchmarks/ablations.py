@@ -14,16 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medidiff.errors import NoImageError
 from medidiff.training.config import TrainConfig
 from medidiff.training.recipe import load
 from medidiff.training.scans import data_root, list_scans
-from medidiff.training.validation import Validator
+from medidiff.training.validation import Validator, gains
+from medidiff.volume import FloatArray
 
 FOLDER = Path(__file__).parents[1] / "configs" / "ablations"
 BASE = "base"
 REPEATS = 2000
+
+Indices = NDArray[np.intp]
+Figures = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,29 +42,26 @@ class Judged:
     """
 
     name: str
-    ratios: np.ndarray
+    ratios: FloatArray
     seeds: tuple[float, ...]
 
 
-def gains(ratios: np.ndarray, quarters: np.ndarray) -> np.ndarray:
-    """Gain in dB for each quarter of the noise levels, then their mean; NaN for a quarter without patches."""
-    each = [
-        -10 * np.log10(max(float(ratios[quarters == q].mean()), 1e-6)) if (quarters == q).any() else np.nan
-        for q in range(4)
-    ]
+def with_mean(ratios: FloatArray, quarters: Indices) -> Figures:
+    """Gain in dB for each quarter of the noise levels, then the mean of those that have patches ``[5]``."""
+    each = gains(ratios, quarters)
     return np.array([*each, np.nanmean(each)])
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], np.ndarray], patients: Sequence[str], rng: np.random.Generator
-) -> np.ndarray:
+    statistic: Callable[[Indices], Figures], patients: Sequence[str], rng: np.random.Generator
+) -> Figures:
     """95 % interval ``[2, ...]`` of a statistic of patch indices, patients drawn with replacement."""
     members = [np.flatnonzero(np.asarray(patients) == p) for p in sorted(set(patients))]
     drawn = [
         statistic(np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))]))
         for _ in range(REPEATS)
     ]
-    return np.nanpercentile(np.stack(drawn), [2.5, 97.5], axis=0)
+    return np.asarray(np.nanpercentile(np.stack(drawn), [2.5, 97.5], axis=0))
 
 
 def patients_of(config: TrainConfig, scans: Sequence[str]) -> list[str]:
@@ -71,7 +73,7 @@ def patients_of(config: TrainConfig, scans: Sequence[str]) -> list[str]:
     return [known.get(label, label) for label in scans]
 
 
-def train(config: TrainConfig, say: Callable[[str], None]) -> np.ndarray:
+def train(config: TrainConfig, say: Callable[[str], None]) -> FloatArray:
     """Trains a run to its end, from its checkpoint if there is one, and returns `Validator.ratios`."""
     from medidiff.training import checkpoint
     from medidiff.training.trainer import Trainer
@@ -90,7 +92,7 @@ def train(config: TrainConfig, say: Callable[[str], None]) -> np.ndarray:
     return validator.ratios(estimate)
 
 
-def table(judged: Sequence[Judged], quarters: np.ndarray, patients: Sequence[str]) -> list[str]:
+def table(judged: Sequence[Judged], quarters: Indices, patients: Sequence[str]) -> list[str]:
     """Rows of Markdown: gains by quarter, mean with interval, difference to the base with interval."""
     rows = [
         "| ablation | q1 | q2 | q3 | q4 | mean gain, dB | against base, dB | SD of seeds |",
@@ -98,10 +100,10 @@ def table(judged: Sequence[Judged], quarters: np.ndarray, patients: Sequence[str
     ]
     base = next((j for j in judged if j.name == BASE), None)
     for j in judged:
-        found = gains(j.ratios, quarters)
+        found = with_mean(j.ratios, quarters)
 
-        def own(index: np.ndarray, j: Judged = j) -> np.ndarray:
-            return gains(j.ratios[index], quarters[index])
+        def own(index: Indices, j: Judged = j) -> Figures:
+            return with_mean(j.ratios[index], quarters[index])
 
         low, high = bootstrap(own, patients, np.random.default_rng(0))[:, -1]
         cells = [j.name, *(f"{g:.2f}" for g in found[:4]), f"{found[4]:.2f} [{low:.2f}, {high:.2f}]"]
@@ -109,12 +111,12 @@ def table(judged: Sequence[Judged], quarters: np.ndarray, patients: Sequence[str
             cells.append("")
         else:
 
-            def against(index: np.ndarray, j: Judged = j) -> np.ndarray:
-                mine = gains(j.ratios[index], quarters[index])
-                return mine - gains(base.ratios[index], quarters[index])
+            def against(index: Indices, j: Judged = j) -> Figures:
+                mine = with_mean(j.ratios[index], quarters[index])
+                return mine - with_mean(base.ratios[index], quarters[index])
 
             low, high = bootstrap(against, patients, np.random.default_rng(0))[:, -1]
-            difference = found[4] - gains(base.ratios, quarters)[4]
+            difference = found[4] - with_mean(base.ratios, quarters)[4]
             cells.append(f"{difference:+.2f} [{low:+.2f}, {high:+.2f}]")
         cells.append(f"{np.std(j.seeds, ddof=1):.2f}" if len(j.seeds) > 1 else "")
         rows.append(f"| {' | '.join(cells)} |")
@@ -139,7 +141,10 @@ def main() -> None:
         parser.error(f"no such ablation: {unknown[0]}. Known: {', '.join(names)}")
     names = [BASE] + [n for n in names if n != BASE and n in (options.only or names)]
 
-    judged, quarters, patients, prepared = [], np.zeros(0), [], set[Path]()
+    judged: list[Judged] = []
+    quarters: Indices = np.zeros(0, np.intp)
+    patients: list[str] = []
+    prepared: set[Path] = set()
     for name in names:
         config = load(options.configs / f"{name}.toml")
         data = replace(config.data, cache=options.cache or config.data.cache, pack=options.pack or "")
@@ -159,7 +164,7 @@ def main() -> None:
             train(replace(config, name=f"{name}-{seed}", seed=seed), lambda line: print(line, flush=True))
             for seed in options.seeds
         ]
-        seeds = tuple(float(gains(r, quarters)[4]) for r in runs)
+        seeds = tuple(float(with_mean(r, quarters)[4]) for r in runs)
         judged.append(Judged(name, np.mean(runs, axis=0), seeds))
 
     lines = [

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from medidiff.diffusion.precondition import Precondition
 from medidiff.engines import EngineSettings, create
 from medidiff.engines.select import ENGINES
 from medidiff.errors import EngineError
@@ -25,22 +24,12 @@ from medidiff.models import Bundle, load
 from medidiff.models.export import from_onnx, to_onnx
 from medidiff.models.graph import STORAGES
 from medidiff.training.recipe import load as load_config
-from medidiff.training.validation import Validator
+from medidiff.training.validation import QUARTERS, Validator, gains, predictor
 
 EXACT = EngineSettings(precision="float32")
 MAX_LOSS_DB = 0.1
 MAX_BIAS = {"ct": 0.5, "mr": 0.1}
 """HU, and % of the foreground p99: what configs/release.py asks of bfloat16 too."""
-
-
-def estimates(bundle: Bundle, validator: Validator) -> np.ndarray:
-    """D of every validation patch on OpenVINO."""
-    samples, engine = validator.samples, create("openvino", bundle, EXACT)
-    planes = np.ascontiguousarray(samples.planes.transpose(0, 3, 1, 2))
-    F = np.concatenate(
-        [engine(planes[i : i + 8], samples.condition[i : i + 8])[:, 0] for i in range(0, len(planes), 8)]
-    )
-    return Precondition(bundle.sigma_data).apply(F, samples.state, samples.sigma_told[:, None, None])
 
 
 def milliseconds(bundle: Bundle) -> float:
@@ -86,17 +75,16 @@ def main() -> None:
     unit, scale = ("HU", 500.0) if bundle.modality == "ct" else ("% of p99", 100.0)
     print(f"| storage | MB | dB lost, worst quarter | bias, {unit}, worst quarter | ms | holds | read by |")
     print("|---|---|---|---|---|---|---|")
-    exact, best = np.zeros(0), np.zeros(0)
+    exact, best = np.zeros(0, np.float32), np.zeros(0)
     for storage in STORAGES:
         stored = replace(bundle, network=to_onnx(bundle.config, weights, storage=storage))
-        found = estimates(stored, validator)
-        ratios = validator.ratios(found)
-        gains = np.array([-10 * np.log10(max(float(ratios[quarters == q].mean()), 1e-6)) for q in range(4)])
+        _, found = validator.run(predictor(create("openvino", stored, EXACT)))
+        gained = gains(validator.ratios(found), quarters)
         if storage == "float32":
-            exact, best = found, gains
-        lost = float((best - gains).max())
+            exact, best = found, gained
+        lost = float((best - gained).max())
         patch = (found - exact).mean((1, 2))
-        bias = scale * max(abs(float(patch[quarters == q].mean())) for q in range(4))
+        bias = scale * max(abs(float(patch[quarters == q].mean())) for q in range(QUARTERS))
         holds = lost <= MAX_LOSS_DB and bias <= MAX_BIAS[bundle.modality]
         print(
             f"| {storage} | {len(stored.network) / 1e6:.2f} | {lost:.4f} | {bias:.4f} | "

@@ -13,13 +13,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from medidiff.engines import EngineSettings, create
 from medidiff.models import load as load_bundle
 from medidiff.training.recipe import load
-from medidiff.training.validation import Validator
-from medidiff.volume import FloatArray
+from medidiff.training.validation import Validator, predictor
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,14 +35,9 @@ def main() -> None:
     config = replace(config, data=replace(config.data, cache=options.cache or config.data.cache))
     bundle = load_bundle(options.bundle or options.modality)
     engine = create("openvino", bundle, EngineSettings(precision="float32"))
-
-    def predict(planes: FloatArray, condition: FloatArray) -> FloatArray:
-        found = engine(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)), np.ascontiguousarray(condition))
-        return np.asarray(found.transpose(0, 2, 3, 1))
-
     for context in (True, False):
         chosen = replace(config, data=replace(config.data, context=context))
-        figures, _ = Validator.make(chosen).run(predict)
+        figures, _ = Validator.make(chosen).run(predictor(engine))
         quarters = ", ".join(f"{figures[f'gain_q{q}']:.2f}" for q in range(1, 5))
         word = "with" if context else "without"
         print(f"{bundle.name} {bundle.version}, {word} neighbours: {figures['gain']:.2f} dB ({quarters})")

@@ -37,7 +37,7 @@ class Row:
     Attributes:
         noisy, truth: paths under sample_data.
         label: what the noisy scan is.
-        slice: index of the slice, counted from the feet.
+        index: of the slice, counted from the feet.
         window: values shown black and white; for MR, shares of the 99th percentile of the truth.
         crop: rows and columns shown, in LPS order (first row in front, first column on the right).
     """
@@ -45,7 +45,7 @@ class Row:
     noisy: str
     truth: str
     label: str
-    slice: int
+    index: int
     window: tuple[float, float]
     crop: tuple[slice, slice]
 
@@ -70,7 +70,7 @@ def plane(volume: Volume, row: Row) -> FloatArray:
     for axis, sign in enumerate(np.sign(np.diag(volume.affine)[2::-1])):
         if sign < 0:
             array = np.flip(array, axis)
-    return array[(row.slice, *row.crop)]
+    return array[(row.index, *row.crop)]
 
 
 def compose(row: Row, noisy: FloatArray, denoised: FloatArray, truth: FloatArray) -> Image.Image:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from peers import Given, best
 from peers.block_matching import bm4d_whole
 from peers.rician import corrected
-from quality.case import SEED, BoolArray, FloatArray
+from quality.case import SEED
 from quality.table import markdown
 from scipy import ndimage
 
@@ -41,7 +41,7 @@ from medidiff.noise import mr
 from medidiff.noise.floor import GAUSSIAN_SNR
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import data_root, list_scans, read_scan
-from medidiff.volume import Volume
+from medidiff.volume import BoolArray, FloatArray, Volume
 
 NOMINAL = 0.9
 HEADS = (

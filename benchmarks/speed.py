@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peers import Given
@@ -39,7 +40,7 @@ ROWS = [
 ]
 
 
-def phantom(slices: int, rng: np.random.Generator, shape: tuple[int, int] = SHAPE) -> np.ndarray:
+def phantom(slices: int, rng: np.random.Generator, shape: tuple[int, int] = SHAPE) -> NDArray[np.int16]:
     """Ellipses with white noise of 30 HU, int16 HU ``[z, y, x]``."""
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
     image = np.full(shape, -1000.0)
@@ -48,10 +49,10 @@ def phantom(slices: int, rng: np.random.Generator, shape: tuple[int, int] = SHAP
     image[((x - 0.3) / 0.25) ** 2 + ((y + 0.1) / 0.35) ** 2 < 1] = -850.0
     image[(x / 0.1) ** 2 + ((y - 0.45) / 0.1) ** 2 < 1] = 500.0
     noise = rng.standard_normal((slices, *shape), dtype=np.float32) * 30.0
-    return np.clip(image + noise, -1024, 3071).astype(np.int16)
+    return np.asarray(np.clip(image + noise, -1024, 3071), np.int16)
 
 
-def write_series(folder: Path, array: np.ndarray) -> None:
+def write_series(folder: Path, array: NDArray[np.int16]) -> None:
     """A minimal classic CT series."""
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset

@@ -18,16 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from medidiff.diffusion.precondition import Precondition
 from medidiff.engines import EngineSettings, create
 from medidiff.errors import EngineError, MedidiffError, OutputError, UsageError
 from medidiff.models import Bundle, save
-from medidiff.models.export import STORAGES
+from medidiff.models.graph import STORAGES
 from medidiff.training.calibration import calibrate
 from medidiff.training.recipe import load
 from medidiff.training.release import credits_of, pixel_sizes, release, trained_ranges
-from medidiff.training.samples import Samples
-from medidiff.training.validation import Validator
+from medidiff.training.validation import QUARTERS, Validator, gains, predictor
+from medidiff.volume import FloatArray
 
 MAX_LOSS_DB, MAX_BIAS = 0.1, 0.001
 """Of bfloat16 against float32; the bias in network units (0.5 HU; 0.1 % of p99)."""
@@ -36,33 +35,24 @@ SLICES = 192
 """Slices for the calibration: four times those of validation, whose factors scatter by up to 10 %."""
 
 
-def estimates(bundle: Bundle, precision: str, samples: Samples) -> np.ndarray:
-    """D of every patch on OpenVINO."""
+def estimates(bundle: Bundle, precision: str, validator: Validator) -> FloatArray:
+    """D of every patch ``[n, p, p]`` on OpenVINO."""
     engine = create("openvino", bundle, EngineSettings(precision=precision))
-    pre = Precondition(bundle.sigma_data)
-    planes = np.ascontiguousarray(samples.planes.transpose(0, 3, 1, 2))
-    F = np.concatenate(
-        [engine(planes[i : i + 8], samples.condition[i : i + 8])[:, 0] for i in range(0, len(planes), 8)]
-    )
-    return pre.apply(F, samples.state, samples.sigma_told[:, None, None])
+    return validator.run(predictor(engine))[1]
 
 
 def choose_precision(bundle: Bundle, validator: Validator) -> dict[str, str]:
     """bfloat16 for OpenVINO if it is there and good enough in every quarter of the noise levels."""
-    exact = estimates(bundle, "float32", validator.samples)
+    exact = estimates(bundle, "float32", validator)
     try:
-        quick = estimates(bundle, "bfloat16", validator.samples)
+        quick = estimates(bundle, "bfloat16", validator)
     except EngineError as error:
         print(f"bfloat16 was not measured: {error}")
         return {}
     quarters, bias = validator.quarters, (quick - exact).mean((1, 2))
-
-    def gains(D: np.ndarray) -> np.ndarray:
-        ratios = validator.ratios(D)
-        return np.array([-10 * np.log10(ratios[quarters == q].mean()) for q in range(4)])
-
-    loss = float((gains(exact) - gains(quick)).max())
-    worst = max(abs(float(bias[quarters == q].mean())) for q in range(4))
+    before, after = (gains(validator.ratios(D), quarters) for D in (exact, quick))
+    loss = float((before - after).max())
+    worst = max(abs(float(bias[quarters == q].mean())) for q in range(QUARTERS))
     good = loss <= MAX_LOSS_DB and worst <= MAX_BIAS
     print(
         f"bfloat16: by quarter of the noise levels at most {loss:.4f} dB lost and mean bias {worst:.2e}, "

@@ -126,7 +126,6 @@ def _make_step(
 ) -> Callable[..., Any]:
     """The compiled step: loss, gradients, moving average."""
 
-    @tf.function(reduce_retracing=True)
     def update(arrays: tuple[Any, ...], rate: Any, decay: Any) -> Any:
         inputs, skip, out, target, weight = arrays
         with tf.GradientTape() as tape:
@@ -139,7 +138,8 @@ def _make_step(
             mean.assign(decay * mean + (1.0 - decay) * tf.cast(weights.value, tf.float32))
         return loss
 
-    return update
+    compiled: Callable[..., Any] = tf.function(update, reduce_retracing=True)
+    return compiled
 
 
 def _checkpoint(step: int, spec: Spec, config: TrainConfig, parts: tuple[Any, ...]) -> Checkpoint:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.noise.spectrum import Spectrum
-from peers.given import FloatArray, Given
+from medidiff.volume import FloatArray
+from peers.given import Given
 
 
 def bm3d_blind(given: Given) -> Iterator[FloatArray]:

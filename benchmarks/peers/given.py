@@ -43,7 +43,11 @@ class Given:
         return np.asarray(self.slab[self.centre], np.float32)
 
 
+Single = Callable[[Given], Iterator[FloatArray]]
+"""Yields one answer ``[y, x]`` for each setting."""
+
 Method = Callable[[Given], Iterator[FloatArray | tuple[FloatArray, ...]]]
+"""Yields for each setting one answer, or a tuple of those that one run gives."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Peer:
 
     Attributes:
         name: as in the tables.
-        run: yields an answer ``[y, x]`` for each setting, or a tuple of those that one run gives.
+        run: the method.
         given: what it is told, and which settings are tried, in words.
         needs: package that must be installed; "" for none.
         learned: whether it was trained on the project's own samples.
@@ -92,7 +96,7 @@ def best(method: Method, given: Given, reference: FloatArray) -> Answer:
         reference: ``[y, x]``.
 
     Raises:
-        ValueError: the method has no answer.
+        ValueError: the method has no answer, or none of finite error.
     """
     chosen, least = None, np.inf
     answers = method(given)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from peers.given import FloatArray, Given
+from medidiff.volume import FloatArray
+from peers.given import Given
 
 ANTS_RADII = ((1, 2), (2, 3))
 """Patch and search radius."""

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from medidiff.noise.floor import koay_xi, rician_mean
-from peers.given import FloatArray, Given, Method
+from medidiff.volume import FloatArray
+from peers.given import Given, Method, Single
 
 TOP = 60.0
 """SNR up to which the transform is tabulated; above, the noise is Gaussian and the transform straight."""
@@ -53,7 +54,7 @@ def unstabilise(values: FloatArray, sigma: float) -> FloatArray:
     return (_extended(np.asarray(values, np.float64), expected, signal) * sigma).astype(np.float32)
 
 
-def stabilised(method: Method) -> Method:
+def stabilised(method: Single) -> Single:
     """The method between transform and inverse, told an SD of 1."""
 
     def run(given: Given) -> Iterator[FloatArray]:
@@ -64,7 +65,7 @@ def stabilised(method: Method) -> Method:
     return run
 
 
-def without_floor(method: Method) -> Method:
+def without_floor(method: Single) -> Method:
     """The method as it is, and with its mean magnitudes freed from the Rician floor in two ways.
 
     An average of magnitudes is above the signal: by sigma^2 in the square where there is signal, by up to
@@ -79,7 +80,7 @@ def without_floor(method: Method) -> Method:
     return run
 
 
-def corrected(method: Method) -> Method:
+def corrected(method: Single) -> Method:
     """All of these answers, for the best of them to count."""
 
     def run(given: Given) -> Iterator[FloatArray | tuple[FloatArray, ...]]:
@@ -98,4 +99,4 @@ def _extended(
     x: NDArray[np.float64], grid: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Linear interpolation, held below the grid and going on with slope 1 above it."""
-    return np.interp(x, grid, values) + np.maximum(x - grid[-1], 0.0)
+    return np.asarray(np.interp(x, grid, values) + np.maximum(x - grid[-1], 0.0))

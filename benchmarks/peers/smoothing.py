@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from peers.given import FloatArray, Given
+from medidiff.volume import FloatArray
+from peers.given import Given
 
 TV_STRENGTHS = (0.3, 0.5, 0.75, 1.0, 1.4, 2.0)
 NLM_STRENGTHS = (0.4, 0.6, 0.8, 1.1)

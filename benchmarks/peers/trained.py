@@ -15,8 +15,8 @@ from medidiff.diffusion.precondition import Precondition
 from medidiff.intensity import Intensity
 from medidiff.models.conditioning import Condition, vector
 from medidiff.training import checkpoint as checkpoints
-from medidiff.volume import Volume
-from peers.given import FloatArray, Given, Peer
+from medidiff.volume import FloatArray, Volume
+from peers.given import Given, Peer
 
 SEED = 11
 

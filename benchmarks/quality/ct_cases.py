@@ -26,8 +26,8 @@ from medidiff.training.ct_reference import BINNED
 from medidiff.training.ct_task import relative_sd
 from medidiff.training.manifest import Scan
 from medidiff.training.scans import data_root, list_scans, read_scan
-from medidiff.volume import BODY_HU, HU_RANGE, Volume
-from quality.case import CLEAN, NOISY, SEED, BoolArray, Case, FloatArray, Slot
+from medidiff.volume import BODY_HU, HU_RANGE, BoolArray, FloatArray, Volume
+from quality.case import CLEAN, NOISY, SEED, Case, Slot
 
 DOSES = (0.5, 0.25, 0.1)
 CHEST = ("4d_lung", "tcga_lu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from medidiff.volume import HU_NAMES
 from quality.averages import difference, mean, order_of_levels, select
@@ -65,9 +66,7 @@ def _ct(rows: list[Row], unlearned: Sequence[str]) -> list[Gate]:
             f"`{ours}` at least {margin:g} dB above {best}, every dose ({kind})",
             rows,
             kind,
-            lambda level, kind=kind, ours=ours, margin=margin: _above_best(
-                rows, kind, level, ours, unlearned, margin
-            ),
+            partial(_above_best, rows, kind, ours=ours, peers=unlearned, margin=margin),
         )
         for kind, ours, margin in asked
     ]
@@ -78,17 +77,13 @@ def _ct(rows: list[Row], unlearned: Sequence[str]) -> list[Gate]:
                 f"whole interval at the others ({kind})",
                 rows,
                 kind,
-                lambda level, kind=kind: _above(
-                    rows, kind, level, "mean", "RED-CNN", clearly=level != RED_CNN_DOSE
-                ),
+                partial(_above_red_cnn, rows, kind),
             )
         )
     for kind in (CLEAN, NOISY):
         for ours in ("mean", "natural"):
             text = f"`{ours}`: bias within {SOFT_HU:g} HU in soft tissue, {OTHER_HU:g} HU elsewhere ({kind})"
-            found.append(
-                _gate(text, rows, kind, lambda level, kind=kind, ours=ours: _bias(rows, kind, level, ours))
-            )
+            found.append(_gate(text, rows, kind, partial(_bias, rows, kind, ours=ours)))
     return found
 
 
@@ -98,9 +93,7 @@ def _mr(rows: list[Row]) -> list[Gate]:
             f"`mean` above {name}, every level ({kind}, {where})",
             rows,
             kind,
-            lambda level, kind=kind, peer=peer, figure=figure: _above(
-                rows, kind, level, "mean", peer, clearly=False, figure=figure
-            ),
+            partial(_above, rows, kind, ours="mean", peer=peer, clearly=False, figure=figure),
         )
         for kind in (NOISY, CLEAN)
         for figure, where in (("psnr", "whole slice"), ("psnr_tissue", "tissue"))
@@ -151,6 +144,11 @@ def _above(
         return f"{found.value:+.2f} dB ({found.text})", found.value > 0 and not clearly
     text = f"{found.value:+.2f} dB ({found.low:+.2f} to {found.high:+.2f})"
     return text, found.low > 0 if clearly else found.value >= 0
+
+
+def _above_red_cnn(rows: list[Row], kind: str, level: str) -> Part | None:
+    """`mean` beside retrained RED-CNN, which has one dose of its own."""
+    return _above(rows, kind, level, "mean", "RED-CNN", clearly=level != RED_CNN_DOSE)
 
 
 def _bias(rows: list[Row], kind: str, level: str, ours: str) -> Part | None:

@@ -23,8 +23,8 @@ from medidiff.training.manifest import Scan
 from medidiff.training.mr_source import BINNED
 from medidiff.training.mr_stacks import foreground, own_level
 from medidiff.training.scans import data_root, list_scans, read_scan
-from medidiff.volume import Volume
-from quality.case import CLEAN, NOISY, SEED, Case, FloatArray, Slot
+from medidiff.volume import FloatArray, Volume
+from quality.case import CLEAN, NOISY, SEED, Case, Slot
 
 LEVELS = (0.03, 0.06, 0.09, 0.15)
 REACH = 4

@@ -12,7 +12,8 @@ from medidiff.evaluation.nps import log_l1, nps
 from medidiff.evaluation.texture import TextureSum
 from medidiff.evaluation.vif import vif
 from medidiff.noise.floor import GAUSSIAN_SNR
-from quality.case import CLEAN, Case, FloatArray
+from medidiff.volume import FloatArray
+from quality.case import CLEAN, Case
 
 NPS_LIMIT_LP_CM = 5.0
 

@@ -84,7 +84,7 @@ def _encapsulated(data: bytes, syntax: str) -> Callable[[Dataset], None]:
     def finish(ds: Dataset) -> None:
         ds.PixelData = data
         ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
-        ds.file_meta.TransferSyntaxUID = syntax
+        ds.file_meta.TransferSyntaxUID = syntaxes.UID(syntax)
 
     return finish
 

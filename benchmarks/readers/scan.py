@@ -13,6 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -163,8 +164,8 @@ def write(image: Image, path: Path) -> None:
         ds.SOPClassUID,
         ds.SOPInstanceUID,
     )
-    ds.file_meta.TransferSyntaxUID = image.syntax
-    native = not pydicom.uid.UID(image.syntax).is_compressed or image.syntax.endswith(".1.99")  # deflated
+    ds.file_meta.TransferSyntaxUID = UID(image.syntax)
+    native = not UID(image.syntax).is_compressed or image.syntax.endswith(".1.99")  # deflated
     if image.stored.size:
         ds.Rows, ds.Columns = image.stored.shape[:2]
         big = image.syntax == ExplicitVRBigEndian

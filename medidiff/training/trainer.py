@@ -27,14 +27,11 @@ from medidiff.training.samples import Samples
 from medidiff.training.start import take_over, without_context
 from medidiff.training.step import ema_decay, learning_rate, make_optimiser
 from medidiff.training.stopping import stop_signals
-from medidiff.training.validation import Validator
-from medidiff.volume import FloatArray
+from medidiff.training.validation import Predict, Validator
 
 BEST = "best.npz"
 BACKENDS = {"tensorflow": "medidiff.training.step", "jax": "medidiff.training.step_jax"}
 """Module of the optimiser step for each backend of Keras."""
-
-Predict = Callable[[FloatArray, FloatArray], FloatArray]
 
 Report = Callable[[dict[str, float]], None]
 
@@ -151,7 +148,7 @@ class Trainer:
                 stream.close()
         return self.history[-1] if self.history else {"step": self.step}
 
-    def predictor(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    def predictor(self) -> Predict:
         """The averaged network as a function from planes and condition to output."""
         self._sync()
         if self._judge is None:  # compiled once

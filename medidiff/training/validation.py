@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
+from medidiff.engines.base import Engine
 from medidiff.models.processes import MATCHED
 from medidiff.training.config import TrainConfig
 from medidiff.training.inputs import Inputs
@@ -22,6 +23,35 @@ PER_SLICE = 4
 
 SEED = 77
 """Seed of the validation noise, the same for every run, so that runs can be compared."""
+
+QUARTERS = 4
+"""Bins of the noise level, equally filled."""
+
+Predict = Callable[[FloatArray, FloatArray], FloatArray]
+"""Planes ``[n, p, p, 4]`` and condition ``[n, K]`` to the network's output ``[n, p, p, 2]``."""
+
+
+def gains(ratios: FloatArray, quarters: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Gain over the noisy input for each quarter of the noise levels, dB; NaN for one without patches.
+
+    Args:
+        ratios: squared error over noise variance of each patch, `Validator.ratios`.
+        quarters: bin of each patch, `Validator.quarters`.
+    """
+    means = [
+        float(ratios[quarters == q].mean()) if (quarters == q).any() else np.nan for q in range(QUARTERS)
+    ]
+    return np.asarray(-10.0 * np.log10(np.maximum(means, 1e-6)))
+
+
+def predictor(engine: Engine) -> Predict:
+    """An engine, which has channels first, as what `Validator.run` asks for."""
+
+    def predict(planes: FloatArray, condition: FloatArray) -> FloatArray:
+        found = engine(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)), np.ascontiguousarray(condition))
+        return np.asarray(found.transpose(0, 2, 3, 1))
+
+    return predict
 
 
 @dataclass(frozen=True)
@@ -64,7 +94,7 @@ class Validator:
             # The noise of CT targets is taken out of them, see `CTSource.simulate`.
             shared += [drawn.reference_sigma if config.modality == "mr" else 0.0] * PER_SLICE
         sigma = np.asarray(levels, np.float32)
-        edges = np.quantile(sigma, [0.0, 0.25, 0.5, 0.75, 1.0])
+        edges = np.quantile(sigma, np.linspace(0.0, 1.0, QUARTERS + 1))
         levels_of_scans = None if config.process == MATCHED else sigma
         return cls(
             concatenate(parts), precondition, tuple(float(e) for e in edges), levels_of_scans, tuple(scans),
@@ -88,13 +118,11 @@ class Validator:
         square = (weight * ((estimate - s.target) ** 2 - s.excess)).mean((1, 2))
         return np.asarray(square / self.levels**2, np.float32)
 
-    def run(
-        self, predict: Callable[[FloatArray, FloatArray], FloatArray]
-    ) -> tuple[dict[str, float], FloatArray]:
+    def run(self, predict: Predict) -> tuple[dict[str, float], FloatArray]:
         """Validates a network.
 
         Args:
-            predict: planes ``[n, p, p, 4]``, condition ``[n, K]`` to ``[n, p, p, 2]``.
+            predict: the network.
 
         Returns:
             Figures in dB: ``gain`` = 10 log10(noise variance / mean squared error), the squared error
@@ -110,16 +138,12 @@ class Validator:
         estimate = self.precondition.apply(output[..., 0], s.state, told)
         variance = self.precondition.variance(output[..., 1], told)
         weight = s.weight / s.weight.mean((1, 2), keepdims=True)
-        ratios, noise, bins = self.ratios(estimate), self.levels**2, self.quarters
-        figures = {}
-        gains = []
-        for b in range(len(self.edges) - 1):
-            ratio = float(ratios[bins == b].mean())
-            gains.append(-10.0 * np.log10(max(ratio, 1e-6)))
-            figures[f"gain_q{b + 1}"] = float(gains[-1])
-        figures["gain"] = float(np.mean(gains))
-        predicted = (weight * variance).mean((1, 2))
-        figures["calibration"] = float((predicted / noise).mean() / max(float(ratios.mean()), 1e-9))
+        ratios = self.ratios(estimate)
+        each = gains(ratios, self.quarters)
+        figures = {f"gain_q{q + 1}": float(gain) for q, gain in enumerate(each)}
+        figures["gain"] = float(np.mean(each))
+        predicted = (weight * variance).mean((1, 2)) / self.levels**2
+        figures["calibration"] = float(predicted.mean() / max(float(ratios.mean()), 1e-9))
         return figures, estimate.astype(np.float32)
 
     def panel(self, estimate: FloatArray, count: int = 6) -> FloatArray:

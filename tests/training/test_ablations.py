@@ -76,7 +76,7 @@ def test_gains_and_intervals_of_known_errors(ablations: ModuleType) -> None:
     patients = [f"p{i // 20}" for i in range(200)]
     even = np.full(200, 0.1)
     uneven = even * np.exp(np.repeat(rng.normal(0, 0.3, 10), 20))
-    assert ablations.gains(even, quarters) == pytest.approx([10.0] * 5)
+    assert ablations.with_mean(even, quarters) == pytest.approx([10.0] * 5)
     judged = [
         ablations.Judged("base", even, (10.0, 10.0)),
         ablations.Judged("worse", 2 * uneven, (7.0, 8.0)),
