@@ -7,11 +7,13 @@ mirror image. Masked MR was in the training as it is.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections import deque
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medidiff.denoise.context import MAX_STEP
 from medidiff.intensity import Intensity
 from medidiff.noise.fill import border_fill, holes
 from medidiff.volume import BoolArray, FloatArray, Volume
@@ -19,8 +21,8 @@ from medidiff.volume import BoolArray, FloatArray, Volume
 MAX_BELOW = 1.8
 """Network units (900 HU) below the model's range from which on a value is padding, declared or not."""
 
-KEPT = 4
-"""Slices whose masks are kept: one and its neighbours are asked for in turn."""
+KEPT = 2 * MAX_STEP + 1
+"""Slices whose masks are kept: one and its neighbours, so many slices away, are asked for in turn."""
 
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns."""
@@ -35,24 +37,15 @@ class Surround:
     """
 
     def __init__(self, volume: Volume, intensity: Intensity) -> None:
-        self.volume, self.intensity = volume, intensity
-        self.of_slice = lru_cache(KEPT)(self._of_slice)
-        self._shown = lru_cache(KEPT)(self._shown_of)
-        self._last: tuple[BoolArray, Places] | None = None
+        self.intensity = intensity
+        # No method of this object is kept in it: that circle would hold the volume, which may lie in a large
+        # file, until Python looks for circles.
+        self._outside = lru_cache(KEPT)(partial(_outside, volume, intensity))
+        self._mirrors: deque[tuple[BoolArray, Places]] = deque(maxlen=KEPT)
 
-    def _of_slice(self, k: int) -> BoolArray | None:
+    def of_slice(self, k: int) -> BoolArray | None:
         """True where slice k shows no image ``[y, x]``; None where all of it does."""
-        image, padding = self.volume.array[k], self.volume.padding
-        lowest = self.intensity.low - MAX_BELOW * self.intensity.scale
-        outside = ~(image >= lowest) | np.isposinf(image)
-        if padding is not None:
-            outside |= padding[k]
-        fill = border_fill(image, outside)
-        if fill is not None:
-            outside |= fill
-            if self.intensity.kind == "mr" and (inner := holes(image, fill)) is not None:
-                outside |= inner
-        return outside if outside.any() else None
+        return self._outside(k)
 
     def continued(self, k: int, image: FloatArray) -> FloatArray:
         """Slice k with its mirror image where it shows none (CT); MR as it is.
@@ -65,16 +58,30 @@ class Surround:
         if outside is None or outside.all():
             return image
         found = image.copy()
-        found[outside] = image[self._shown(k)]
+        found[outside] = image[self._shown(outside)]
         return found
 
-    def _shown_of(self, k: int) -> Places:
-        """What slice k shows where it has no image; most scans have one mask for all slices."""
-        outside = self.of_slice(k)
-        assert outside is not None
-        if self._last is None or not np.array_equal(outside, self._last[0]):
-            self._last = outside, mirror(outside)
-        return self._last[1]
+    def _shown(self, outside: BoolArray) -> Places:
+        """What a slice shows where it has no image; most scans have one mask for all slices."""
+        for known, places in self._mirrors:
+            if known is outside or np.array_equal(known, outside):
+                return places
+        self._mirrors.append((outside, mirror(outside)))
+        return self._mirrors[-1][1]
+
+
+def _outside(volume: Volume, intensity: Intensity, k: int) -> BoolArray | None:
+    """See `Surround.of_slice`."""
+    image = volume.array[k]
+    outside = ~(image >= intensity.low - MAX_BELOW * intensity.scale) | np.isposinf(image)
+    if volume.padding is not None:
+        outside |= volume.padding[k]
+    fill = border_fill(image, outside)
+    if fill is not None:
+        outside |= fill
+        if intensity.kind == "mr" and (inner := holes(image, fill)) is not None:
+            outside |= inner
+    return outside if outside.any() else None
 
 
 def mirror(outside: BoolArray) -> Places:
