@@ -13,7 +13,8 @@ import numpy as np
 
 from learned.spec import DOSE, Spec
 from medidiff.training.config import TrainConfig
-from medidiff.training.ct_source import TEXTURE_TOLD, CTSource
+from medidiff.training.ct_formulas import TEXTURE_TOLD
+from medidiff.training.ct_source import CTSource
 from medidiff.training.loader import batches_per_chunk, make_chunk, open_source
 from medidiff.training.patches import SimulatedSlice, Source
 from medidiff.training.samples import Samples

@@ -99,8 +99,7 @@ def insert_mr(
 ) -> Volume:
     """Adds magnitude MR noise: Rician with one coil, non-central chi with more.
 
-    With a g-map or with coil maps, which belong to the whole scan, all slices share one generator instead
-    of one each.
+    With a g-map, which belongs to the whole scan, all slices share one generator instead of one each.
 
     Args:
         volume: magnitudes ``[z, y, x]``; negative values count as 0.

@@ -7,6 +7,7 @@ the corners of k-space. Noise and image then lose the same high frequencies: the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +52,19 @@ class Window:
         return np.outer(self._fall(y), self._fall(x)).astype(np.float32)
 
     def _fall(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
-        """From 1 at `flat` to `edge` at 1."""
-        if self.flat >= 1.0:
-            return np.ones_like(r)
-        angle = np.pi * (np.clip(r, self.flat, 1.0) - self.flat) / (1.0 - self.flat)
-        return np.asarray(self.edge + (1.0 - self.edge) * 0.5 * (1.0 + np.cos(angle)))
+        return np.asarray(fall(r, self.flat, self.edge, np))
+
+
+def fall(r: Any, flat: Any, edge: Any, xp: Any) -> Any:
+    """A raised cosine, 1 up to `flat`, `edge` from 1 on.
+
+    Args:
+        r: distance from the centre of k-space over that of the last sample.
+        flat, edge: as in `Window`.
+        xp: ``numpy`` or ``jax.numpy``.
+    """
+    angle = np.pi * (xp.clip(r, flat, 1.0) - flat) / xp.maximum(1.0 - flat, 1e-6)
+    return edge + (1.0 - edge) * 0.5 * (1.0 + xp.cos(angle))
 
 
 NAMED = {
@@ -67,11 +76,15 @@ NAMED = {
 """Windows by name, from the weakest on."""
 
 
+MOST_EDGE, ELLIPTICAL = 0.6, 0.4
+"""Of the windows of the training: most that passes at the edge, and the share that leave out the corners."""
+
+
 def draw_window(rng: np.random.Generator) -> Window:
     """Draws the window of one training sample.
 
     Args:
         rng: the only source of randomness.
     """
-    flat, edge = float(rng.uniform(0.0, 1.0)), float(0.6 * rng.uniform(0.0, 1.0) ** 2)
-    return Window(flat, edge, elliptical=bool(rng.random() < 0.4))
+    flat, edge = float(rng.uniform(0.0, 1.0)), float(MOST_EDGE * rng.uniform(0.0, 1.0) ** 2)
+    return Window(flat, edge, elliptical=bool(rng.random() < ELLIPTICAL))

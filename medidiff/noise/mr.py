@@ -23,6 +23,22 @@ COIL_MODES = 1  # Fourier harmonics per axis of the simulated coil sensitivities
 WINDOWED = 0.45
 """Share of training samples with a k-space window."""
 
+SEVERAL_COILS, LOG2_COILS = 0.15, (1.0, 5.0)
+"""Share of training samples with several coils, and the binary logarithm of their number."""
+
+AMPLIFIED, G_STRENGTH, MOST_G_MODES = 0.35, (0.3, 3.0), 3
+"""Share with a g-map, its strength, and its roughest."""
+
+ZERO_FILLED, ZERO_FILL, ALIKE = 0.4, (1.0, 1.25, 1.5, 2.0), 0.5
+"""Share that are zero-filled, the factors, and how often both axes have the same: most scanners interpolate
+both alike."""
+
+PARTIAL, ACQUIRED = 0.2, (5 / 8, 1.0)
+"""Share with partial Fourier, and what of the lines is acquired."""
+
+MOST_PHASE_MODES = 2
+"""Fourier harmonics of the roughest image phase."""
+
 
 @dataclass(frozen=True)
 class MRNoise:
@@ -78,22 +94,21 @@ def draw(rng: np.random.Generator, sigma: float) -> MRNoise:
         rng: the only source of randomness.
         sigma: noise level, in the image's unit.
     """
-    coils = int(round(2 ** rng.uniform(1, 5))) if rng.random() < 0.15 else 1
-    g_strength = float(rng.uniform(0.3, 3.0)) if rng.random() < 0.35 else 0.0
-    factors = (1.0, 1.25, 1.5, 2.0)
-    y, x = (factors[int(k)] for k in rng.integers(0, len(factors), 2))
-    if rng.random() < 0.5:
-        x = y  # most scanners interpolate both axes alike
-    interpolated = rng.random() < 0.4
-    partial = rng.random() < 0.2
+    coils = int(round(2 ** rng.uniform(*LOG2_COILS))) if rng.random() < SEVERAL_COILS else 1
+    g_strength = float(rng.uniform(*G_STRENGTH)) if rng.random() < AMPLIFIED else 0.0
+    y, x = (ZERO_FILL[int(k)] for k in rng.integers(0, len(ZERO_FILL), 2))
+    if rng.random() < ALIKE:
+        x = y
+    interpolated = rng.random() < ZERO_FILLED
+    partial = rng.random() < PARTIAL
     return MRNoise(
         sigma=sigma,
         coils=coils,
         g_strength=g_strength,
-        g_modes=int(rng.integers(1, 4)),
-        acquired=float(rng.uniform(5 / 8, 1.0)) if partial else 1.0,
+        g_modes=int(rng.integers(1, MOST_G_MODES + 1)),
+        acquired=float(rng.uniform(*ACQUIRED)) if partial else 1.0,
         zero_fill=(y, x) if interpolated else (1.0, 1.0),
-        phase_modes=int(rng.integers(0, 3)),
+        phase_modes=int(rng.integers(0, MOST_PHASE_MODES + 1)),
         window=draw_window(rng) if rng.random() < WINDOWED else None,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,27 @@ class Kernel:
 
     def response(self, f: FloatArray) -> FloatArray:
         """Amplitude at frequencies `f` in lp/cm."""
-        low = 1.0 if np.isinf(self.f50) else 1.0 / (1.0 + (f / self.f50) ** self.power)
-        return np.asarray((1.0 + self.boost * f**2) * low, np.float32)
+        return np.asarray(amplitude(f, self.f50, self.power, self.boost), np.float32)
+
+
+def amplitude(f: Any, f50: Any, power: Any, boost: Any) -> Any:
+    """A(f) of `Kernel`, of NumPy's arrays or those of JAX."""
+    return (1.0 + boost * f**2) * (1.0 / (1.0 + (f / f50) ** power))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Kernels whose parameters are uniform within these bounds; see `Kernel`."""
+
+    f50: tuple[float, float]
+    power: tuple[float, float]
+    boost: tuple[float, float] = (0.0, 0.0)
+
+
+SOFT, SHARP = Family((3.5, 6.0), (3.0, 6.0)), Family((7.0, 12.0), (4.0, 8.0), (0.0, 0.02))
+"""Kernels of the training: soft to medium ones, and ones with a sharpening boost."""
+
+SHARP_SHARE = 0.25
 
 
 def named_kernel(name: str | float) -> Kernel:
@@ -65,11 +85,11 @@ def named_kernel(name: str | float) -> Kernel:
 
 
 def draw_kernel(rng: np.random.Generator) -> Kernel:
-    """A kernel of the training family: soft to medium, one in four with a sharpening boost."""
-    if rng.random() < 0.25:
-        f50 = float(rng.uniform(7.0, 12.0))
-        return Kernel(f50=f50, power=float(rng.uniform(4.0, 8.0)), boost=float(rng.uniform(0.0, 0.02)))
-    return Kernel(f50=float(rng.uniform(3.5, 6.0)), power=float(rng.uniform(3.0, 6.0)))
+    """A kernel of the training: `SOFT`, or at times `SHARP`."""
+    if rng.random() < SHARP_SHARE:
+        f50, power = float(rng.uniform(*SHARP.f50)), float(rng.uniform(*SHARP.power))
+        return Kernel(f50, power, boost=float(rng.uniform(*SHARP.boost)))
+    return Kernel(f50=float(rng.uniform(*SOFT.f50)), power=float(rng.uniform(*SOFT.power)))
 
 
 def filter_image(image: FloatArray, response: FloatArray) -> FloatArray:

@@ -11,33 +11,24 @@ from medidiff.errors import RefusedError
 from medidiff.intensity import Intensity
 from medidiff.noise.spectrum import draw_kernel, radial_frequency
 from medidiff.training.config import TrainConfig
+from medidiff.training.ct_formulas import (
+    ELECTRONIC,
+    LEAST_SD,
+    OWN_KERNEL,
+    PHOTONS,
+    TARGET_RATIO,
+    TEXTURE_TOLD,
+    echo_filter,
+    mean_frequency,
+    mixes,
+    noise_power,
+)
 from medidiff.training.ct_reference import MAX_TARGET_SD, OWN_GRID, Reference, cached_references
 from medidiff.training.inserts import draw_inserts
 from medidiff.training.patches import SimulatedSlice, neighbour_level, too_small
 from medidiff.volume import HU_RANGE, FloatArray
 
-TARGET_RATIO = 1.41
-"""A state of level t may use targets up to t / 1.41 (a <= 0.5)."""
-
-MAX_FILTER = 2.0
-"""Cap of S_F / S_ins: where the target's own noise dominates a frequency, the target says little about it."""
-
-OWN_KERNEL = 0.55
-"""Share of samples whose inserted noise has the scan's own measured kernel."""
-
-PHOTONS = (4e3, 5e5)
-"""Photons a ray, I0 of `medidiff.noise.ct.Scanner`; log-uniform."""
-
-ELECTRONIC = (5.0, 20.0)
-"""Electronic noise variance, Ne of `medidiff.noise.ct.Scanner`."""
-
 BEFORE, CENTRE, AFTER = range(3)
-LEAST_SD = 1e-9
-"""HU; so that noise can be divided by its SD where there is none."""
-
-TEXTURE_TOLD = (0.86, 1.0)
-"""The network is told the mean frequency as the blind estimate reads it: up to 14 % below that of the
-ideal ramp, because interpolation in real and simulated reconstructions takes away the highest frequencies."""
 
 
 class CTSource:
@@ -177,13 +168,11 @@ class _Noise:
         response = own if rng.random() < OWN_KERNEL else draw_kernel(rng).response(f)
         theta = rng.uniform(0.0, 2.0 * np.pi)
         q0, q1, electronic = (b.astype(np.float32) for b in item.bases)
-        c, s = np.float32(np.cos(theta)), np.float32(np.sin(theta))
+        turn = np.float32(np.cos(theta)), np.float32(np.sin(theta))
         photons = float(np.exp(rng.uniform(np.log(PHOTONS[0]), np.log(PHOTONS[1]))))
         share = np.float32(np.sqrt(rng.uniform(*ELECTRONIC) / photons) * item.electronic_ratio)
-        # Two orthogonal mixes of the quantum realisations: one for the slice, one for a neighbour. The other
-        # neighbour takes a mirrored mix: a body is nearly symmetric, and so is its noise.
-        mixes = c * q1 - s * q0, c * q0 + s * q1 + share * electronic, (c * q0 - s * q1)[:, ::-1]
-        return cls(reference, item.relative_sd.astype(np.float32), f, own, response, mixes)
+        mixed = mixes((q0, q1), share * electronic, turn)
+        return cls(reference, item.relative_sd.astype(np.float32), f, own, response, mixed)
 
     def spectrum(self, plane: int) -> NDArray[np.complex64]:
         """Spectrum of the noise of a slice, to be scaled."""
@@ -213,8 +202,7 @@ class _Noise:
     ) -> tuple[FloatArray, FloatArray]:
         """The target without what its own noise adds to the loss, and its noise variance ``[h, w]``, HU.
 
-        x* = x_F - F^-1[(S_F / S_ins) F n]: (1 - A)^-1 (x_F - A y) with A = S_F / (S_F + S_ins), which is the
-        correction of `medidiff.diffusion.objective.NoisyTarget` at each frequency.
+        x* = x_F less what `echo_filter` passes of the noise.
 
         Args:
             spectrum: of the noise n that was inserted, to be scaled.
@@ -225,8 +213,8 @@ class _Noise:
         target = self.reference.item.hu[CENTRE].astype(np.float32)
         excess = np.zeros(target.shape, np.float32)
         if sigma_f > 0.0:
-            ratio = (sigma_f / inserted) ** 2 * _spectrum_ratio(self.own, self.response, self.f)
-            echo = self.image(spectrum * np.minimum(ratio, MAX_FILTER))
+            own, new = noise_power(self.own, self.f, np), noise_power(self.response, self.f, np)
+            echo = self.image(spectrum * echo_filter(own, new, (sigma_f / inserted) ** 2, np))
             echo *= np.float32(inserted / sd)
             target -= echo
             excess += np.float32(sigma_f**2 + self.sd(echo) ** 2) * self.relative**2
@@ -234,17 +222,5 @@ class _Noise:
 
     def mean_frequency(self, inserted: float, sigma_f: float) -> float:
         """Mean frequency of the noise of the slice, its own and what was inserted, lp/cm."""
-        power = inserted**2 * _normalised(self.response, self.f) + sigma_f**2 * _normalised(self.own, self.f)
-        return float((power * self.f).sum() / power.sum())
-
-
-def _normalised(response: FloatArray, f: FloatArray) -> FloatArray:
-    """Noise power of a kernel behind the ramp, integral 1."""
-    power = f * response * response
-    return np.asarray(power / max(float(power.sum()), 1e-12), np.float32)
-
-
-def _spectrum_ratio(own: FloatArray, response: FloatArray, f: FloatArray) -> FloatArray:
-    """S_F / S_ins at equal SD."""
-    ours, theirs = _normalised(own, f), _normalised(response, f)
-    return np.asarray(np.where(theirs > 0, ours / np.maximum(theirs, 1e-12), 1.0), np.float32)
+        own, new = noise_power(self.own, self.f, np), noise_power(self.response, self.f, np)
+        return float(mean_frequency(inserted**2 * new + sigma_f**2 * own, self.f))

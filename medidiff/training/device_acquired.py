@@ -9,10 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from medidiff.noise.mr import WINDOWED
+from medidiff.noise.kspace import ELLIPTICAL, MOST_EDGE, fall
+from medidiff.noise.mr import (
+    ACQUIRED,
+    ALIKE,
+    AMPLIFIED,
+    G_STRENGTH,
+    LOG2_COILS,
+    MOST_G_MODES,
+    MOST_PHASE_MODES,
+    PARTIAL,
+    SEVERAL_COILS,
+    WINDOWED,
+    ZERO_FILL,
+    ZERO_FILLED,
+)
 
 Array = Any
-MODES = 3
+MODES = max(MOST_G_MODES, MOST_PHASE_MODES)
 """Most Fourier harmonics of a smooth field."""
 
 
@@ -27,22 +41,23 @@ def acquired(clean: Array, sigma: Array, size: Array, key: Array) -> tuple[Array
     """
     keys = random.split(key, 13)
     shape = clean.shape[1:]
-    many = random.uniform(keys[0]) < 0.15
-    coils = jnp.where(many, jnp.round(2.0 ** random.uniform(keys[1], minval=1.0, maxval=5.0)), 1.0)
+    many = random.uniform(keys[0]) < SEVERAL_COILS
+    coils = jnp.round(2.0 ** random.uniform(keys[1], minval=LOG2_COILS[0], maxval=LOG2_COILS[1]))
+    coils = jnp.where(many, coils, 1.0)
     relative = _g_map(clean, size, keys[2])
 
-    factors = jnp.array([1.0, 1.25, 1.5, 2.0])[random.randint(keys[3], (2,), 0, 4)]
-    factors = jnp.where(random.bernoulli(keys[4]), factors[0], factors)
-    factors = jnp.where(random.uniform(keys[5]) < 0.4, factors, 1.0)
-    share = random.uniform(keys[6], minval=0.625, maxval=1.0)
-    share = jnp.where(random.uniform(keys[7]) < 0.2, share, 1.0)
+    factors = jnp.array(ZERO_FILL)[random.randint(keys[3], (2,), 0, len(ZERO_FILL))]
+    factors = jnp.where(random.bernoulli(keys[4], ALIKE), factors[0], factors)
+    factors = jnp.where(random.uniform(keys[5]) < ZERO_FILLED, factors, 1.0)
+    share = random.uniform(keys[6], minval=ACQUIRED[0], maxval=ACQUIRED[1])
+    share = jnp.where(random.uniform(keys[7]) < PARTIAL, share, 1.0)
     box = (
         _lines(shape[0], factors[0], share)[:, None] & _lines(shape[1], factors[1], jnp.float32(1.0))[None, :]
     )
     box = box * _window(shape, factors, keys[12])
     loud = jnp.sqrt(box.size / (box**2).sum())
 
-    modes = random.randint(keys[8], (), 0, 3)
+    modes = random.randint(keys[8], (), 0, MOST_PHASE_MODES + 1)
     phase = 0.5 * np.pi * smooth_field(shape, size, modes, keys[9])
     kept = jnp.fft.ifft2(jnp.fft.fft2(clean * jnp.exp(1j * phase)) * box)
     scale = sigma[:, None, None] * relative
@@ -62,16 +77,15 @@ def acquired(clean: Array, sigma: Array, size: Array, key: Array) -> tuple[Array
 def _window(shape: tuple[int, ...], zero_fill: Array, key: Array) -> Array:
     """Weights of the samples, as `medidiff.noise.kspace.draw_window`; 1 in most draws."""
     keys = random.split(key, 4)
-    flat, edge = random.uniform(keys[0]), 0.6 * random.uniform(keys[1]) ** 2
+    flat, edge = random.uniform(keys[0]), MOST_EDGE * random.uniform(keys[1]) ** 2
     y, x = (2.0 * zero_fill[axis] * jnp.abs(jnp.fft.fftfreq(n)) for axis, n in enumerate(shape))
 
-    def fall(r: Array) -> Array:
-        angle = np.pi * (jnp.clip(r, flat, 1.0) - flat) / jnp.maximum(1.0 - flat, 1e-6)
-        return edge + (1.0 - edge) * 0.5 * (1.0 + jnp.cos(angle))
+    def weight(r: Array) -> Array:
+        return fall(r, flat, edge, jnp)
 
     r = jnp.hypot(y[:, None], x[None, :])
-    radial, product = jnp.where(r <= 1.0, fall(r), 0.0), jnp.outer(fall(y), fall(x))
-    window = jnp.where(random.uniform(keys[2]) < 0.4, radial, product)
+    radial, product = jnp.where(r <= 1.0, weight(r), 0.0), jnp.outer(weight(y), weight(x))
+    window = jnp.where(random.uniform(keys[2]) < ELLIPTICAL, radial, product)
     return jnp.where(random.uniform(keys[3]) < WINDOWED, window, 1.0)
 
 
@@ -79,15 +93,15 @@ def _g_map(clean: Array, size: Array, key: Array) -> Array:
     """Noise amplification over its root mean square over the object; 1 in most draws."""
     keys = random.split(key, 4)
     area = field_of_view(clean.shape[1:], size)
-    field = smooth_field(clean.shape[1:], size, random.randint(keys[0], (), 1, 4), keys[1])
+    field = smooth_field(clean.shape[1:], size, random.randint(keys[0], (), 1, MOST_G_MODES + 1), keys[1])
     low, high = jnp.where(area, field, np.inf).min(), jnp.where(area, field, -np.inf).max()
-    strength = random.uniform(keys[2], minval=0.3, maxval=3.0)
+    strength = random.uniform(keys[2], minval=G_STRENGTH[0], maxval=G_STRENGTH[1])
     g = 1.0 + strength * (field - low) / jnp.maximum(high - low, 1e-6)
     weight = (clean > 0.1 * p99(clean, area)).sum(0) * area
     weight = jnp.where(weight.sum() > 0, weight, area)
     g = g / jnp.sqrt((weight * g * g).sum() / weight.sum())
     g = jnp.where(area, g, 1.0)
-    return jnp.where(random.uniform(keys[3]) < 0.35, g, jnp.ones_like(g))
+    return jnp.where(random.uniform(keys[3]) < AMPLIFIED, g, jnp.ones_like(g))
 
 
 def smooth_field(shape: tuple[int, ...], size: Array, modes: Array, key: Array) -> Array:

@@ -15,18 +15,22 @@ import numpy as np
 from jax import random
 
 from medidiff.intensity import Intensity
+from medidiff.noise.spectrum import SHARP, SHARP_SHARE, SOFT, amplitude
 from medidiff.training.config import TrainConfig
-from medidiff.training.ct_reference import OWN_GRID
-from medidiff.training.ct_source import (
+from medidiff.training.ct_formulas import (
     ELECTRONIC,
     LEAST_SD,
-    MAX_FILTER,
     OWN_KERNEL,
     PHOTONS,
     TARGET_RATIO,
     TEXTURE_TOLD,
-    CTSource,
+    echo_filter,
+    mean_frequency,
+    mixes,
+    noise_power,
 )
+from medidiff.training.ct_reference import OWN_GRID
+from medidiff.training.ct_source import CTSource
 from medidiff.training.device_ct_bank import Bank
 from medidiff.training.device_cut import Fields, neighbour_level
 from medidiff.training.device_inserts import draw_inserts
@@ -80,17 +84,15 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     hu = _slices(bank, index, insert_key, config)
     state = hu[1] + inserted / sd * noise
 
-    # x* = x_F - F^-1[(S_F / S_ins) F n]; where sigma_F is 0 the echo is 0.
-    power_own, power = _normalised(own, f), _normalised(response, f)
-    ratio = jnp.where(power > 0, power_own / jnp.maximum(power, 1e-12), 1.0)
-    ratio = jnp.minimum((sigma_f / jnp.maximum(inserted, 1e-6)) ** 2 * ratio, MAX_FILTER)
-    echo = filtered(coloured * ratio) * (inserted / sd)
+    # Where sigma_F is 0 the echo is 0.
+    power_own, power = noise_power(own, f, jnp), noise_power(response, f, jnp)
+    share = (sigma_f / jnp.maximum(inserted, 1e-6)) ** 2
+    echo = filtered(coloured * echo_filter(power_own, power, share, jnp)) * (inserted / sd)
     excess = jnp.where(sigma_f > 0.0, (sigma_f**2 + sd_of(echo) ** 2) * relative**2, 0.0)
 
     neighbour_t = neighbour_level(t, neighbour_key)
     extra = jnp.sqrt(jnp.maximum(neighbour_t**2 - sigma_f**2, 0.0))
-    total = inserted**2 * power + sigma_f**2 * power_own
-    texture = (total * f).sum() / total.sum()
+    texture = mean_frequency(inserted**2 * power + sigma_f**2 * power_own, f)
     told = random.uniform(told_key, minval=TEXTURE_TOLD[0], maxval=TEXTURE_TOLD[1])
     planes = (
         _network(state),
@@ -116,14 +118,13 @@ def _mixes(bank: Bank, index: Array, key: Array) -> tuple[Array, Array, Array]:
     """Noise before the kernel: of the slice before, the slice, and the slice after; as in `CTSource`."""
     theta_key, counts_key, variance_key = random.split(key, 3)
     theta = random.uniform(theta_key, minval=0.0, maxval=2.0 * np.pi)
-    c, s = jnp.cos(theta), jnp.sin(theta)
     photons = jnp.exp(random.uniform(counts_key, minval=np.log(PHOTONS[0]), maxval=np.log(PHOTONS[1])))
     variance = random.uniform(variance_key, minval=ELECTRONIC[0], maxval=ELECTRONIC[1])
     share = jnp.sqrt(variance / photons) * bank.electronic_ratio[index]
     q0, q1, electronic = bank.bases[index].astype(jnp.float32)
+    before, centre, mirrored = mixes((q0, q1), share * electronic, (jnp.cos(theta), jnp.sin(theta)))
     # Mirrored within the slice, not within its padding.
-    mirrored = jnp.roll((c * q0 - s * q1)[:, ::-1], bank.width[index] - q0.shape[1], axis=1)
-    return c * q1 - s * q0, c * q0 + s * q1 + share * electronic, mirrored
+    return before, centre, jnp.roll(mirrored, bank.width[index] - q0.shape[1], axis=1)
 
 
 def _slices(bank: Bank, index: Array, key: Array, config: TrainConfig) -> Array:
@@ -156,19 +157,19 @@ def _level(bank: Bank, key: Array, config: TrainConfig) -> _Drawn:
 def _response(key: Array, f: Array, own: Array) -> Array:
     """The scan's own kernel or one of the family, as `medidiff.noise.spectrum.draw_kernel`."""
     own_key, sharp_key, f50_key, power_key, boost_key = random.split(key, 5)
-    sharp = random.uniform(sharp_key) < 0.25
-    u, v = random.uniform(f50_key), random.uniform(power_key)
-    f50 = jnp.where(sharp, 7.0 + 5.0 * u, 3.5 + 2.5 * u)
-    power = jnp.where(sharp, 4.0 + 4.0 * v, 3.0 + 3.0 * v)
-    boost = jnp.where(sharp, random.uniform(boost_key, maxval=0.02), 0.0)
-    family = (1.0 + boost * f**2) / (1.0 + (f / f50) ** power)
-    return jnp.where(random.uniform(own_key) < OWN_KERNEL, own, family)
+    sharp = random.uniform(sharp_key) < SHARP_SHARE
 
+    def parameter(name: str, key: Array) -> Array:
+        u = random.uniform(key)
+        soft, other = (low + (high - low) * u for low, high in (getattr(k, name) for k in (SOFT, SHARP)))
+        return jnp.where(sharp, other, soft)
 
-def _normalised(response: Array, f: Array) -> Array:
-    """Noise power of a kernel behind the ramp, integral 1."""
-    power = f * response * response
-    return power / jnp.maximum(power.sum(), 1e-12)
+    f50, power, boost = (
+        parameter("f50", f50_key),
+        parameter("power", power_key),
+        parameter("boost", boost_key),
+    )
+    return jnp.where(random.uniform(own_key) < OWN_KERNEL, own, amplitude(f, f50, power, boost))
 
 
 def _network(hu: Array) -> Array:

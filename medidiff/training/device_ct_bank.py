@@ -10,6 +10,7 @@ import numpy as np
 from medidiff.training.ct_reference import Reference
 from medidiff.training.ct_source import CTSource
 from medidiff.training.device_cut import PLACES, places
+from medidiff.training.inserts import body
 from medidiff.volume import HU_RANGE
 
 Array = Any
@@ -92,9 +93,7 @@ class Bank(NamedTuple):
 
 def _spots(hu: Any, rng: np.random.Generator) -> Any:
     """Pixels ``[PLACES, 2]`` of the body, as `medidiff.training.inserts.draw_inserts` takes them."""
-    from scipy import ndimage
-
-    body = np.argwhere(ndimage.uniform_filter(hu.astype(np.float32), 7) > -300.0)
-    if not len(body):  # beyond the padded slice, where an insert shows nothing
+    found = np.argwhere(body(hu))
+    if not len(found):  # beyond the padded slice, where an insert shows nothing
         return np.full((PLACES, 2), 10**6, np.int32)
-    return body[rng.integers(0, len(body), PLACES)].astype(np.int32)
+    return found[rng.integers(0, len(found), PLACES)].astype(np.int32)

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import UsageError
-from medidiff.models.conditioning import FREQUENCIES, LN_SIGMA_RANGE, NEIGHBOUR_RATIO, RELATIVE_SD
+from medidiff.models.conditioning import NEIGHBOUR_RATIO, RELATIVE_SD, features
 from medidiff.models.processes import MATCHED
 from medidiff.training.config import TrainConfig
 from medidiff.training.patches import (
     DROP_MAP,
     DROP_NEIGHBOUR,
     DROP_TEXTURE,
+    ENOUGH,
     LOUDER,
     MAP_JITTER,
     SIGMA_JITTER,
@@ -134,7 +135,7 @@ def cut(
     texture = fields.texture * jnp.exp(TEXTURE_JITTER * random.normal(keys[8]))
     planes = jnp.stack([c_in * window[STATE], neighbours[0], neighbours[1], log_map], -1)
     ratio = fields.neighbour_sigma / fields.sigma
-    condition = vector(told, texture, known, fields.pixel_mm, modality, ratio, given)
+    condition = features(told, texture, known, fields.pixel_mm, modality, ratio, given, jnp)
     return (
         planes, condition, window[STATE], window[TARGET], fields.sigma, told, window[EXCESS], window[WEIGHT],
     )  # fmt: skip
@@ -147,36 +148,14 @@ def neighbour_level(sigma: Array, key: Array) -> Array:
     return sigma * jnp.where(random.uniform(is_louder) < LOUDER, factor, 1.0)
 
 
-def vector(
-    sigma: Array, texture: Array, known: Array, pixel_mm: Array, modality: str, ratio: Array, given: Array
-) -> Array:
-    """The conditioning vector, as `medidiff.models.conditioning.vector`."""
-    low, high = LN_SIGMA_RANGE
-    u = jnp.clip((jnp.log(jnp.maximum(sigma, 1e-8)) - low) / (high - low), 0.0, 1.0)
-    k = np.pi * np.arange(1, FREQUENCIES + 1)
-    mr = modality == "mr"
-    rest = [
-        2.0 * u - 1.0,
-        jnp.where(known, texture - 1.0 if mr else texture / 3.0 - 1.0, 0.0),
-        known,
-        jnp.log(pixel_mm / 0.7),
-        1.0 if mr else 0.0,
-        jnp.log(jnp.maximum(ratio, 1.0)),
-        given[0],
-        given[1],
-    ]
-    scalars = jnp.stack([jnp.asarray(r, jnp.float32) for r in rest])
-    return jnp.concatenate([jnp.cos(k * u), jnp.sin(k * u), scalars]).astype(jnp.float32)
-
-
 def places(worth: NDArray[np.bool_], size: int, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Corners ``[count, 2]`` of patches that show anatomy on more than a quarter of their area.
+    """Corners ``[count, 2]`` of patches that show `ENOUGH` anatomy.
 
     Drawn uniformly among all such corners; among all corners where there is none.
     """
     total = np.pad(np.cumsum(np.cumsum(worth, 0, dtype=np.int64), 1), ((1, 0), (1, 0)))
     inside = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
-    good = np.argwhere(inside > 0.25 * size * size)
+    good = np.argwhere(inside > ENOUGH * size * size)
     if not len(good):
         good = np.argwhere(np.ones_like(inside, bool))
     return good[rng.integers(0, len(good), count)].astype(np.int32)

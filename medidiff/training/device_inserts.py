@@ -9,7 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from medidiff.training.inserts import CONTRAST_HU, COUNT, DIAMETER_MM, THROUGH
+from medidiff.training.inserts import (
+    ASPECT,
+    CONTRAST_HU,
+    COUNT,
+    DIAMETER_MM,
+    EDGE_PX,
+    FARTHEST,
+    SMALLEST_PX,
+    THROUGH,
+    ellipse,
+)
 
 Array = Any
 
@@ -35,18 +45,16 @@ def draw_inserts(shape: tuple[int, int], spots: Array, pixel_mm: Array, key: Arr
         y, x = spots[random.randint(keys[0], (), 0, spots.shape[0])]
         radius = 0.5 * _log_uniform(keys[1], *DIAMETER_MM) / pixel_mm
         height = _log_uniform(keys[2], *CONTRAST_HU) * jnp.where(random.bernoulli(keys[3]), 1.0, -1.0)
-        aspect = random.uniform(keys[4], minval=0.6, maxval=1.0)
+        aspect = random.uniform(keys[4], minval=ASPECT[0], maxval=ASPECT[1])
         angle = random.uniform(keys[5], maxval=np.pi)
-        edge = random.uniform(keys[6], minval=0.8, maxval=2.0)
-        off = random.uniform(keys[7], (3,), maxval=1.3) * jnp.array([1.0, 0.0, 1.0])
+        edge = random.uniform(keys[6], minval=EDGE_PX[0], maxval=EDGE_PX[1])
+        off = random.uniform(keys[7], (3,), maxval=FARTHEST) * jnp.array([1.0, 0.0, 1.0])
         off = jnp.where(random.uniform(keys[8]) < THROUGH, 0.0, off)
         # An ellipsoid cut off its middle is smaller; far enough off, it is gone.
         r = radius * jnp.sqrt(jnp.maximum(0.0, 1.0 - off * off))
         dy, dx = rows - y, columns - x
-        u = dx * jnp.cos(angle) + dy * jnp.sin(angle)
-        v = (dy * jnp.cos(angle) - dx * jnp.sin(angle)) / aspect
-        inside = jnp.clip((r[:, None, None] - jnp.hypot(u, v)) / edge + 0.5, 0.0, 1.0)
-        inside = jnp.where((r > 0.25)[:, None, None] & (index < count), inside, 0.0)
+        inside = ellipse(dy, dx, r[:, None, None], aspect, angle, edge, jnp)
+        inside = jnp.where((r > SMALLEST_PX)[:, None, None] & (index < count), inside, 0.0)
         return contrast + height * inside
 
     return jax.lax.fori_loop(0, COUNT[1], add, jnp.zeros((3, *shape), jnp.float32))

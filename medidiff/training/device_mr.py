@@ -18,7 +18,22 @@ from medidiff.training.config import TrainConfig
 from medidiff.training.device_acquired import acquired, field_of_view, p99, smooth_field
 from medidiff.training.device_cut import PLACES, Fields, neighbour_level, places
 from medidiff.training.device_own import OwnNoise, answered, colour, coloured, passed_by_binning
-from medidiff.training.mr_source import BINNED, INVERTED, LEAST_INSERTED, MOST_INSERTED, MRSource
+from medidiff.training.mr_source import (
+    BINNED,
+    BINNED_SHARE,
+    GAIN,
+    GAMMA,
+    INVERTED,
+    LEAST_INSERTED,
+    MASKED,
+    MOST_INSERTED,
+    QUIETEST,
+    SHADED,
+    SHADING,
+    STRONGEST_OWN,
+    TOP,
+    MRSource,
+)
 from medidiff.training.mr_stacks import BACKGROUND, foreground
 
 Array = Any
@@ -107,9 +122,9 @@ def simulate(bank: Bank, key: Array, config: TrainConfig) -> Fields:
     # As `medidiff.noise.floor.beyond_rician`: what only the number of coils would tell stays in the truth.
     truth = jnp.sqrt(target[1] ** 2 + 2.0 * (coils - 1.0) * (inserted * relative) ** 2)
     inside = _smooth(clean[1:2])[0] > BACKGROUND
-    masked = (random.uniform(mask_key) < 0.15) & ~inside
+    masked = (random.uniform(mask_key) < MASKED) & ~inside
     noisy, truth = jnp.where(masked, 0.0, noisy), jnp.where(masked, 0.0, truth)
-    weight = 1.0 / jnp.maximum(relative, 0.1) ** 2
+    weight = 1.0 / jnp.maximum(relative, QUIETEST) ** 2
     drawn = Fields(
         planes=jnp.stack([noisy[1], noisy[0], noisy[2], relative, truth, jnp.zeros_like(relative), weight]),
         places=bank.places[index, binned.astype(jnp.int32)],
@@ -136,10 +151,10 @@ def _like_own(bank: Bank, index: Array, key: Array, config: TrainConfig) -> Fiel
     whole = bank.size[index]
     small = _binned(noise.real, whole) + 1j * _binned(noise.imag, whole)
     noise = jnp.where(binned, small / passed_by_binning(amplitude), noise)
-    gain = jnp.exp(random.uniform(gain_key, minval=-0.35, maxval=0.3))
+    gain = jnp.exp(random.uniform(gain_key, minval=GAIN[0], maxval=GAIN[1]))
     clean, sigma_f = clean * gain, sigma_f * gain
     low = jnp.maximum(config.data.low_sigma, sigma_f)
-    high = jnp.maximum(0.5 * config.data.sigma[1], low)
+    high = jnp.maximum(STRONGEST_OWN * config.data.sigma[1], low)
     inserted = low * (high / low) ** random.uniform(level_key)
     sigma = jnp.hypot(inserted, sigma_f)
     neighbour = neighbour_level(sigma, louder_key)
@@ -161,7 +176,7 @@ def _taken(bank: Bank, index: Array, key: Array) -> tuple[Array, Array, Array, A
     before, after = bank.beside[index]
     clean = bank.slices[jnp.array([before, index, after])].astype(jnp.float32)
     size, sigma_f, pixel_mm = bank.size[index], bank.sigma[index], bank.pixel_mm[index]
-    binned = bank.large[index] & (random.uniform(key) < 0.4)
+    binned = bank.large[index] & (random.uniform(key) < BINNED_SHARE)
     return (
         jnp.where(binned, _binned(clean, size), clean),
         jnp.where(binned, size // 2, size),
@@ -206,18 +221,18 @@ def _binned(clean: Array, size: Array) -> Array:
 def _augmented(clean: Array, sigma_f: Array, size: Array, key: Array) -> tuple[Array, Array]:
     """Brightness, contrast, inversion, shading, as `MRSource._augment`."""
     keys = random.split(key, 9)
-    gain = jnp.exp(random.uniform(keys[0], minval=-0.35, maxval=0.3))
+    gain = jnp.exp(random.uniform(keys[0], minval=GAIN[0], maxval=GAIN[1]))
     clean, sigma_f = clean * gain, sigma_f * gain
-    gamma = jnp.exp(random.uniform(keys[1], minval=-0.35, maxval=0.35))
+    gamma = jnp.exp(random.uniform(keys[1], minval=GAMMA[0], maxval=GAMMA[1]))
     clean = jnp.where(random.uniform(keys[2]) < 0.5, jnp.maximum(clean, 0.0) ** gamma, clean)
     inside = jnp.clip(_smooth(clean) / (3.0 * BACKGROUND), 0.0, 1.0)
-    inverse = inside * jnp.maximum(random.uniform(keys[3], minval=1.0, maxval=1.2) - clean, 0.0)
+    inverse = inside * jnp.maximum(random.uniform(keys[3], minval=TOP[0], maxval=TOP[1]) - clean, 0.0)
     clean = jnp.where(random.uniform(keys[4]) < INVERTED, inverse, clean)
     area = field_of_view(clean.shape[1:], size)
     field = smooth_field(clean.shape[1:], size, jnp.int32(1), keys[5])
-    shaded = clean * jnp.exp(random.uniform(keys[6], minval=0.1, maxval=0.5) * field) * area
+    shaded = clean * jnp.exp(random.uniform(keys[6], minval=SHADING[0], maxval=SHADING[1]) * field) * area
     scale = p99(clean, area) / jnp.maximum(p99(shaded, area), 1e-6)
-    chosen = random.uniform(keys[7]) < 0.6
+    chosen = random.uniform(keys[7]) < SHADED
     return jnp.where(chosen, shaded * scale, clean), jnp.where(chosen, sigma_f * scale, sigma_f)
 
 

@@ -11,11 +11,10 @@ from jax import random
 
 from medidiff.noise.estimate_mr import PATCH_PX
 from medidiff.noise.floor import GAUSSIAN_SNR
+from medidiff.training.mr_own import TISSUE_PX
 from medidiff.training.mr_source import MRSource
 
 Array = Any
-TISSUE_PX = 2.0
-"""SD of the smoothing that tells tissue from air, as in `mr_own.simulate_own`."""
 
 
 class OwnNoise(NamedTuple):

@@ -22,6 +22,9 @@ from medidiff.volume import FloatArray
 LOOKED_AT = 12
 """Slices of a stack whose flattest patches give its spectrum."""
 
+TISSUE_PX = 2.0
+"""SD of the smoothing that tells tissue from air."""
+
 
 def own_spectrum(slices: FloatArray) -> NDArray[np.float64] | None:
     """DCT power ``[8, 8]`` of the noise of a stack, mean 1; None where no slice has flat tissue.
@@ -89,7 +92,7 @@ def simulate_own(
     x = clean[1]
     ratio = (sigma_f / inserted) ** 2
     # Nearer to the noise a magnitude is no signal plus noise, and there is no such correction.
-    tissue = (ndimage.gaussian_filter(x, 2.0) > GAUSSIAN_SNR * sigma).astype(np.float32)
+    tissue = (ndimage.gaussian_filter(x, TISSUE_PX) > GAUSSIAN_SNR * sigma).astype(np.float32)
     ones = np.ones_like(x)
     return SimulatedSlice(
         state=noisy[1],

@@ -18,8 +18,27 @@ from medidiff.training.patches import SimulatedSlice, neighbour_level, too_small
 from medidiff.training.scans import data_root, list_scans
 from medidiff.volume import FloatArray
 
-INVERTED = 0.12
-"""Share of slices with inverted contrast."""
+BINNED_SHARE = 0.4
+"""Share of large slices that are binned two by two."""
+
+GAIN, GAMMA = (-0.35, 0.3), (-0.35, 0.35)
+"""Logarithm of a factor on the brightness, and of an exponent of it, which half of the slices get."""
+
+INVERTED, TOP = 0.12, (1.0, 1.2)
+"""Share of slices with inverted contrast, and the value that becomes black."""
+
+SHADED, SHADING = 0.6, (0.1, 0.5)
+"""Share of slices with a bias field, and its strength: from a head coil's slight shading to that of a surface
+coil."""
+
+MASKED = 0.15
+"""Share of slices whose background is zero, as skull-stripped or defaced scans come."""
+
+STRONGEST_OWN = 0.5
+"""Strongest noise like a scan's own, over the strongest of all."""
+
+QUIETEST = 0.1
+"""Relative noise SD below which a place gets no more weight."""
 
 LEAST_INSERTED = 2.0
 """Inserted noise over the scan's own, from which on the network is told both; below it the scan counts as
@@ -100,13 +119,13 @@ class MRSource:
         """A slice with noise like its own; augmented so that its noise stays the same everywhere."""
         sigma_f, pixel_mm, (power, factor) = stack.sigma, stack.pixel_mm, own
         amplitude = colour(power, clean.shape[1:])
-        if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < 0.4:
+        if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < BINNED_SHARE:
             clean, sigma_f, pixel_mm = binned(clean), sigma_f * BINNED, 2.0 * pixel_mm
             amplitude, factor = binned_colour(amplitude), 1.0
-        gain = float(np.exp(rng.uniform(-0.35, 0.3)))
+        gain = float(np.exp(rng.uniform(*GAIN)))
         clean, sigma_f = clean * np.float32(gain), sigma_f * gain
         low, high = max(self.config.data.low_sigma, sigma_f), self.config.data.sigma[1]
-        inserted = float(np.exp(rng.uniform(np.log(low), np.log(max(0.5 * high, low)))))
+        inserted = float(np.exp(rng.uniform(np.log(low), np.log(max(STRONGEST_OWN * high, low)))))
         return simulate_own(clean, sigma_f, inserted, amplitude, factor, pixel_mm, rng)
 
     def _sigma(self, sigma_f: float, rng: np.random.Generator) -> float:
@@ -125,22 +144,21 @@ class MRSource:
         """Contrast, brightness, bias field; binning where the picture is large enough for it."""
         from scipy import ndimage
 
-        if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < 0.4:
+        if may_be_binned(clean.shape, self.config.data.patch) and rng.random() < BINNED_SHARE:
             clean, sigma_f = binned(clean), sigma_f * BINNED
-        gain = float(np.exp(rng.uniform(-0.35, 0.3)))
+        gain = float(np.exp(rng.uniform(*GAIN)))
         clean = clean * np.float32(gain)
         sigma_f *= gain
         if rng.random() < 0.5:
-            clean = np.power(np.maximum(clean, 0.0), np.float32(np.exp(rng.uniform(-0.35, 0.35))))
+            clean = np.power(np.maximum(clean, 0.0), np.float32(np.exp(rng.uniform(*GAMMA))))
         if rng.random() < INVERTED:
             # Dark becomes bright inside the object, as between T1 and T2 weighting; air stays dark.
             inside = np.clip(ndimage.uniform_filter(clean, (0, 5, 5)) / (3.0 * BACKGROUND), 0.0, 1.0)
-            clean = inside * np.maximum(np.float32(rng.uniform(1.0, 1.2)) - clean, 0.0)
-        if rng.random() < 0.6:
-            # From a head coil's slight shading to that of a surface coil.
+            clean = inside * np.maximum(np.float32(rng.uniform(*TOP)) - clean, 0.0)
+        if rng.random() < SHADED:
             field = mr.smooth_field(clean.shape[1:], 1, rng)
             top = np.percentile(clean, 99)
-            clean = clean * np.exp(np.float32(rng.uniform(0.1, 0.5)) * field)
+            clean = clean * np.exp(np.float32(rng.uniform(*SHADING)) * field)
             # A scan comes in units of its own p99, however it is shaded.
             scale = np.float32(top / max(float(np.percentile(clean, 99)), 1e-6))
             clean, sigma_f = clean * scale, sigma_f * float(scale)
@@ -163,7 +181,7 @@ def simulate_slice(
     sigma = float(np.hypot(params.sigma, sigma_f))
     neighbour_sigma = neighbour_level(sigma, rng)
     if neighbour_sigma > sigma:
-        louder = mr.MRNoise(**{**params.__dict__, "sigma": float(np.sqrt(neighbour_sigma**2 - sigma_f**2))})
+        louder = replace(params, sigma=float(np.sqrt(neighbour_sigma**2 - sigma_f**2)))
         neighbours, _, _ = mr.simulate_pair(clean[[0, 2]], louder, rng)
         noisy[0], noisy[2] = neighbours
     inside = foreground(clean[1])
@@ -171,8 +189,7 @@ def simulate_slice(
     # Nobody can tell from a picture how many coils made its floor: m^2 = A^2 + 2 L sigma^2. What every
     # magnitude image has is one coil's part of it; the rest stays in the truth (see `beyond_rician`).
     truth = np.sqrt(target[1] ** 2 + beyond_rician(sigma_map[1], params.coils))
-    if rng.random() < 0.15:
-        # Background masked to zero, as skull-stripped or defaced scans come.
+    if rng.random() < MASKED:
         noisy, truth = noisy * inside, truth * inside
     return SimulatedSlice(
         state=noisy[1],
@@ -184,7 +201,7 @@ def simulate_slice(
         relative_sd=relative,
         excess=np.zeros_like(noisy[1]),
         # In units of the local noise power: else a few noisy places would be all of the loss.
-        weight=1.0 / np.maximum(relative, 0.1) ** 2,
+        weight=1.0 / np.maximum(relative, QUIETEST) ** 2,
         worth=inside,
         texture=float(np.sqrt(params.zero_fill[0] * params.zero_fill[1])),
         pixel_mm=pixel_mm,

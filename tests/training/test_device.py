@@ -15,7 +15,7 @@ from toy import toy_config
 
 from medidiff.diffusion.precondition import Precondition
 from medidiff.errors import ModelError, UsageError
-from medidiff.models.conditioning import Condition
+from medidiff.models.conditioning import Condition, features
 from medidiff.models.conditioning import vector as numpy_vector
 from medidiff.training import pack
 from medidiff.training.config import TrainConfig
@@ -214,14 +214,11 @@ def test_inserts_belong_to_the_truth(config: TrainConfig, source: CTSource) -> N
 
 
 def test_condition_vector_is_that_of_numpy() -> None:
-    pytest.importorskip("jax", reason="jax is not installed")
-    from medidiff.training.device_cut import vector
-
+    jax = pytest.importorskip("jax", reason="jax is not installed")
     for modality, kernel in (("ct", 3.4), ("ct", None), ("mr", 1.5)):
         c = Condition(0.07, kernel, 0.9, modality, 2.5, previous=True, following=False)
-        found = vector(
-            0.07, kernel or 0.0, np.bool_(kernel is not None), 0.9, modality, 2.5, np.array([True, False])
-        )
+        known, given = np.bool_(kernel is not None), np.array([True, False])
+        found = features(0.07, kernel or 0.0, known, 0.9, modality, 2.5, given, jax.numpy)
         np.testing.assert_allclose(found, numpy_vector(c), atol=1e-5)
 
 
