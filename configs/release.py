@@ -24,7 +24,7 @@ from medidiff.models import Bundle, save
 from medidiff.models.graph import STORAGES
 from medidiff.training.calibration import calibrate
 from medidiff.training.recipe import load
-from medidiff.training.release import credits_of, pixel_sizes, release, trained_ranges
+from medidiff.training.release import About, credits_of, pixel_sizes, release, trained_ranges
 from medidiff.training.validation import QUARTERS, Validator, gains, predictor
 from medidiff.volume import FloatArray
 
@@ -101,17 +101,12 @@ def make(options: argparse.Namespace) -> None:
         card = options.card.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The model card cannot be read ({error})") from None
-    details = {
-        "card": card,
-        "trained": trained_ranges(config, pixel_sizes(config)),
-        "version": options.version,
-        "licence": options.licence,
-        "attribution": credits_of(card),
-        "storage": options.weights,
-    }
+    trained = trained_ranges(config, pixel_sizes(config))
+    about = About(card, trained, options.version, options.licence, credits_of(card))
     runs = Path(options.runs or config.output) / config.name
     with tempfile.TemporaryDirectory(prefix="medidiff-") as scratch:
-        bundle = release(config, runs, options.which, out=Path(scratch) / config.name, **details)
+        out = Path(scratch) / config.name
+        bundle = release(config, runs, options.which, out=out, about=about, storage=options.weights)
     validator = Validator.make(config, slices=SLICES)
     precision = choose_precision(bundle, Validator.make(config))
     engine = create("openvino", bundle, EngineSettings(precision="float32"))

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from medidiff.cli.options import INPUT, HelpfulCommand, output_options, progress_option, talk_options
+from medidiff.cli.options import (
+    INPUT,
+    HelpfulCommand,
+    RunOptions,
+    output_options,
+    progress_option,
+    talk_options,
+)
 
 
 @click.command(cls=HelpfulCommand, short_help="Write given voxels as a derived DICOM series.")
@@ -29,13 +37,7 @@ def command(
     sources: tuple[Path, ...],
     listed: Path | None,
     derivation: Path,
-    out_dir: Path,
-    overwrite: bool,
-    keep_private: bool,
-    series_description: str | None,
-    progress: str,
-    quiet: bool,
-    verbose: bool,
+    **options: Any,
 ) -> int:
     """Write VALUES as a derived DICOM series of SOURCE, the series that they were computed from.
 
@@ -50,21 +52,19 @@ def command(
     from medidiff.cli.progress import reporter
     from medidiff.errors import MedidiffError, UsageError
 
-    out = reporter(progress, quiet=quiet, verbose=verbose)
+    run = RunOptions(**options)
+    out = reporter(run.progress, quiet=run.quiet, verbose=run.verbose)
     try:
         from medidiff.batch import check_folder
         from medidiff.batch.deriving import derive, read_derivation, read_list
-        from medidiff.io import WriteOptions
 
-        check_folder(out_dir)
+        check_folder(run.out_dir)
         paths = [*sources, *(read_list(listed) if listed else ())]
         if not paths:
             raise UsageError("The source is missing", hint="Give its files or its folder, or --sources FILE.")
-        options = WriteOptions(
-            overwrite=overwrite, keep_private=keep_private, series_description=series_description
-        )
         out.stage("writing")
-        done = derive(values, paths, read_derivation(derivation), out_dir, options)
+        made = read_derivation(derivation)
+        done = derive(values, paths, made, run.out_dir, run.written_as("denoised"))
     except MedidiffError as error:
         out.failed(error)
         raise

@@ -4,90 +4,102 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from medidiff.io import SeriesItem
+    from medidiff.cli.options import RunOptions
+    from medidiff.io import Derivation, SeriesItem
     from medidiff.volume import Modality, Volume
 
-Insert = Callable[
+Add = Callable[
     ["Volume", tuple[int, ...], Callable[[int, int], None], Callable[[], bool]], tuple["Volume", str]
 ]
 """Volume, seed, progress and cancellation to the noisy volume and a text about the noise."""
 
 
-def add_noise(
-    modality: Modality,
-    clean: Path,
-    insert: Insert,
-    suffix: str,
-    name: str,
-    seed: int,
-    *,
-    out_dir: Path,
-    overwrite: bool,
-    keep_private: bool,
-    series_description: str | None,
-    progress: str,
-    quiet: bool,
-    verbose: bool,
-) -> int:
+@dataclass(frozen=True)
+class Insertion:
+    """Noise for the scans of a modality.
+
+    Attributes:
+        modality: ``"CT"`` or ``"MR"``.
+        add: adds the noise to one scan.
+        suffix: what the outputs are, in their names and descriptions.
+        method: its name, for the derivation.
+        seed: of all random numbers; each scan makes its own of it, see `scan_seed`.
+    """
+
+    modality: Modality
+    add: Add
+    suffix: str
+    method: str
+    seed: int
+
+
+def add_noise(clean: Path, insertion: Insertion, run: RunOptions) -> int:
     """Reads, adds noise to, and writes every series of a modality under a path.
 
     Args:
-        modality: ``"CT"`` or ``"MR"``.
         clean: where the scans lie.
-        insert: adds the noise.
-        suffix: what the outputs are, in their names and descriptions.
-        name: of the method, for the derivation.
-        seed: of all random numbers; each scan makes its own of it, see `scan_seed`.
-        out_dir, overwrite, keep_private, series_description: of `medidiff.cli.options.output_options`.
-        progress: of `medidiff.cli.options.progress_option`.
-        quiet, verbose: of `medidiff.cli.options.talk_options`.
+        insertion: the noise.
+        run: where the outputs go, and what is told meanwhile.
     """
-    from medidiff import __version__
     from medidiff.batch.request import check_folder
     from medidiff.cli.cancel import Cancellation
-    from medidiff.cli.messages import located
-    from medidiff.cli.progress import counter, made
-    from medidiff.errors import CancelledError, MedidiffError
-    from medidiff.io import Derivation, WriteOptions, by_series, open_output, planned_output, read
+    from medidiff.cli.progress import made
+    from medidiff.io import by_series, open_output, planned_output
     from medidiff.io.atomic import check_target
 
-    check_folder(out_dir)
-    items = _items(clean, modality, out_dir)
+    check_folder(run.out_dir)
+    items = _items(clean, insertion.modality, run.out_dir)
     for item in items:
-        check_target(planned_output(item, out_dir, suffix), overwrite=overwrite, inputs=item.inputs)
-    options = WriteOptions(
-        suffix, overwrite=overwrite, keep_private=keep_private, series_description=series_description
-    )
-    with Cancellation(stdin=progress == "jsonl") as cancelled:
+        target = planned_output(item, run.out_dir, insertion.suffix)
+        check_target(target, overwrite=run.overwrite, inputs=item.inputs)
+    with Cancellation(stdin=run.progress == "jsonl") as cancelled:
         for stacks in by_series(items):
             told: list[str] = []
-            with open_output(stacks[0], out_dir, options) as output:
+            with open_output(stacks[0], run.out_dir, run.written_as(insertion.suffix)) as output:
                 for item in stacks:
-                    volume = _taken(read(item), modality, item)
-                    try:
-                        with counter(progress, item.label, len(volume.array), quiet=quiet) as step:
-                            own = scan_seed(seed, item, clean)
-                            noisy, text = insert(volume, own, step, cancelled)
-                    except MedidiffError as error:
-                        raise located(error, item.path) from None
-                    derivation = Derivation(
-                        model_id=name, version=__version__, seed=seed, sigma_text=text, sigma_setting=suffix,
-                        context=0, operation="simulate", synthetic_data=True,
-                    )  # fmt: skip
-                    if cancelled():
-                        raise CancelledError("Cancelled; nothing is half-written")
+                    noisy, derivation = _noisy(item, clean, insertion, run, cancelled)
                     done = output.add(noisy, derivation)
-                    told += [f"{item.label}: {line}" for line in (text, *(f"note: {n}" for n in done.notes))]
-            made(progress, done.path)
-            for line in told if not quiet else ():
+                    lines = derivation.sigma_text, *(f"note: {n}" for n in done.notes)
+                    told += [f"{item.label}: {line}" for line in lines]
+            made(run.progress, done.path)
+            for line in told if not run.quiet else ():
                 click.echo(f"medidiff: {line}", err=True)
     return 0
+
+
+def _noisy(
+    item: SeriesItem, clean: Path, insertion: Insertion, run: RunOptions, cancelled: Callable[[], bool]
+) -> tuple[Volume, Derivation]:
+    """One scan with its noise, and how it was made.
+
+    Raises:
+        CancelledError: `cancelled` said so.
+    """
+    from medidiff import __version__
+    from medidiff.cli.messages import located
+    from medidiff.cli.progress import counter
+    from medidiff.errors import CancelledError, MedidiffError
+    from medidiff.io import Derivation, read
+
+    volume = _taken(read(item), insertion.modality, item)
+    try:
+        with counter(run.progress, item.label, len(volume.array), quiet=run.quiet) as step:
+            noisy, text = insertion.add(volume, scan_seed(insertion.seed, item, clean), step, cancelled)
+    except MedidiffError as error:
+        raise located(error, item.path) from None
+    if cancelled():
+        raise CancelledError("Cancelled; nothing is half-written")
+    return noisy, Derivation(
+        model_id=insertion.method, version=__version__, seed=insertion.seed, sigma_text=text,
+        sigma_setting=insertion.suffix, context=0, operation="simulate", synthetic_data=True,
+    )  # fmt: skip
 
 
 def _taken(volume: Volume, modality: Modality, item: SeriesItem) -> Volume:

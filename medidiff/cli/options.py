@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from medidiff.cli.types import OutputType, SigmaType, SlicesType
+
+if TYPE_CHECKING:
+    from medidiff.io import WriteOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -191,6 +195,41 @@ output_options = _combine(_output("Folder of the outputs."), _writing)
 output_file_options = _combine(
     _output("Folder of the outputs, or for one scan a .nrrd, .nhdr, .mha, .nii or .nii.gz file."), _writing
 )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `output_options`, `progress_option` and `talk_options` give a verb.
+
+    Attributes:
+        out_dir: folder of the outputs.
+        overwrite: replace earlier outputs.
+        keep_private: copy private DICOM elements.
+        series_description: in place of the source's.
+        progress: one of `PROGRESS`.
+        quiet: say nothing but errors.
+        verbose: say more.
+    """
+
+    out_dir: Path
+    overwrite: bool
+    keep_private: bool
+    series_description: str | None
+    progress: str
+    quiet: bool
+    verbose: bool
+
+    def written_as(self, suffix: str) -> WriteOptions:
+        """How an output of that suffix is written."""
+        from medidiff.io import WriteOptions
+
+        return WriteOptions(
+            suffix,
+            overwrite=self.overwrite,
+            keep_private=self.keep_private,
+            series_description=self.series_description,
+        )
+
 
 picture_options = _combine(
     click.option(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from medidiff.cli.insertion import add_noise
+from medidiff.cli.insertion import Insertion, add_noise
 from medidiff.cli.options import (
     EPILOG,
     INPUT,
     SETTINGS,
     HelpfulCommand,
+    RunOptions,
     output_options,
     progress_option,
     talk_options,
@@ -127,7 +128,7 @@ def simulate_ct(
 
     suffix = f"dose{100 * dose:.4g}" if dose is not None else f"noise{sigma[0] if sigma else 0:.4g}"
     name = f"ct-insertion {photons:.3g} photons, electronic {electronic:.3g}, kernel {kernel}"
-    return add_noise("CT", clean, insert, suffix, name, seed, **run)
+    return add_noise(clean, Insertion("CT", insert, suffix, name, seed), RunOptions(**run))
 
 
 @command.command("mr", cls=HelpfulCommand, short_help="Add noise to an MR scan.")
@@ -196,7 +197,7 @@ def simulate_mr(
     name = f"mr-noise {coils} coils, g-map {g_strength:g}, zero-fill {zero_fill:g}, acquired {acquired:g}"
     if window != "none":
         name += f", window {window}"
-    return add_noise("MR", clean, insert, suffix, name, seed, **run)
+    return add_noise(clean, Insertion("MR", insert, suffix, name, seed), RunOptions(**run))
 
 
 def _estimate(volume: Volume) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,6 @@ from medidiff.models.bundle import Bundle, Trained
 from medidiff.models.export import to_onnx, weights_of
 from medidiff.models.processes import MATCHED
 from medidiff.training import checkpoint as checkpoints
-from medidiff.training.calibration import UncertaintyTable
 from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
 
@@ -28,19 +28,32 @@ ZERO_FILL = (1.0, 2.0)
 """Interpolation factors that the MR simulator draws."""
 
 
+@dataclass(frozen=True)
+class About:
+    """What a bundle says of itself besides its network.
+
+    Attributes:
+        card: model card, Markdown.
+        trained: ranges, see `trained_ranges`.
+        version: of the weights.
+        licence: SPDX name of the licence of the weights.
+        attribution: credits that travel with the weights.
+    """
+
+    card: str
+    trained: Trained
+    version: str
+    licence: str
+    attribution: tuple[str, ...]
+
+
 def release(
     config: TrainConfig,
     folder: Path,
     which: Literal["best", "last", "average"] = "best",
     *,
     out: Path,
-    card: str,
-    trained: Trained,
-    version: str,
-    licence: str,
-    attribution: Sequence[str],
-    uncertainty: UncertaintyTable = (),
-    precision: Mapping[str, str] | None = None,
+    about: About,
     storage: str = "float32",
     overwrite: bool = False,
 ) -> Bundle:
@@ -51,18 +64,12 @@ def release(
         folder: of its checkpoints.
         which: the best validated checkpoint, the last, or what is left of the last in half precision.
         out: folder of the bundle.
-        card: model card, Markdown.
-        trained: ranges, see `trained_ranges`.
-        version: of the weights.
-        licence: SPDX name of the licence of the weights.
-        attribution: credits that travel with the weights.
-        uncertainty: of `medidiff.training.calibration.calibrate`.
-        precision: arithmetic per engine that was measured to be good enough.
-        storage: how the weights lie in the file, a member of `medidiff.models.export.STORAGES`.
+        about: what it says of itself.
+        storage: how the weights lie in the file, a member of `medidiff.models.graph.STORAGES`.
         overwrite: replace a bundle that is there.
 
     Returns:
-        The bundle as read back from `out`.
+        The bundle as read back from `out`, whose uncertainty and precision are still to be measured.
 
     Raises:
         ModelError: there is no such checkpoint, or it is damaged.
@@ -79,17 +86,15 @@ def release(
     saved = checkpoints.load(folder, FILES[which])
     bundle = Bundle(
         name=config.name,
-        version=version,
+        version=about.version,
         modality=config.modality,
         config=config.network,
         sigma_data=config.sigma_data,
-        trained=trained,
+        trained=about.trained,
         network=to_onnx(config.network, averaged_weights(config, saved), storage=storage),
-        uncertainty=tuple(uncertainty),
-        precision=dict(precision or {}),
-        licence=licence,
-        attribution=tuple(attribution),
-        card=card,
+        licence=about.licence,
+        attribution=about.attribution,
+        card=about.card,
         process=config.process,
     )
     return store.save(bundle, out, overwrite=overwrite)

@@ -21,19 +21,26 @@ from medidiff.models.bundle import Trained
 from medidiff.training import checkpoint
 from medidiff.training.calibration import calibrate
 from medidiff.training.config import TrainConfig
-from medidiff.training.release import averaged_weights, credits_of, pixel_sizes, release, trained_ranges
+from medidiff.training.release import (
+    About,
+    averaged_weights,
+    credits_of,
+    pixel_sizes,
+    release,
+    trained_ranges,
+)
 from medidiff.training.samples import Samples
 from medidiff.training.validation import Validator
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 
-DETAILS = {
-    "card": "# toy\n\nResearch use only.\n",
-    "trained": Trained((0.002, 0.5), (2.0, 6.0), (0.6, 0.9)),
-    "version": "1.0",
-    "licence": "Apache-2.0",
-    "attribution": ["Somebody's scans, CC BY 4.0"],
-}
+ABOUT = About(
+    card="# toy\n\nResearch use only.\n",
+    trained=Trained((0.002, 0.5), (2.0, 6.0), (0.6, 0.9)),
+    version="1.0",
+    licence="Apache-2.0",
+    attribution=("Somebody's scans, CC BY 4.0",),
+)
 
 
 def save_checkpoint(config: TrainConfig, folder: Path, name: str, seed: int) -> dict[str, np.ndarray]:
@@ -59,13 +66,10 @@ def test_a_bundle_runs_the_averaged_weights(tmp_path: Path) -> None:
     config = toy_config(tmp_path)
     best = save_checkpoint(config, tmp_path / "run", "best.npz", 1)
     last = save_checkpoint(config, tmp_path / "run", checkpoint.FILE, 2)
-    bundle = release(
-        config, tmp_path / "run", out=tmp_path / "out", uncertainty=((0.01, 0.9), (0.1, 1.1)), **DETAILS
-    )
+    bundle = release(config, tmp_path / "run", out=tmp_path / "out", about=ABOUT)
     for path, array in from_onnx(bundle.network).items():
         np.testing.assert_array_equal(array, best[path])
     assert (bundle.name, bundle.modality, bundle.sigma_data) == ("toy", "ct", 0.5)
-    assert bundle.uncertainty_factor(0.01) == pytest.approx(0.9)
     assert store.load(tmp_path / "out") == bundle
     assert len(store.verify(bundle)) == 2
 
@@ -76,21 +80,21 @@ def test_a_bundle_runs_the_averaged_weights(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*answers)
 
     with pytest.raises(OutputError, match="exists"):
-        release(config, tmp_path / "run", out=tmp_path / "out", **DETAILS)
+        release(config, tmp_path / "run", out=tmp_path / "out", about=ABOUT)
     other = release(
-        config, tmp_path / "run", "last", out=tmp_path / "out", storage="float16", overwrite=True, **DETAILS
+        config, tmp_path / "run", "last", out=tmp_path / "out", storage="float16", overwrite=True, about=ABOUT
     )
     for path, array in from_onnx(other.network).items():
         np.testing.assert_array_equal(array, last[path].astype(np.float16))
     assert other.sha256 != bundle.sha256
 
     with pytest.raises(UsageError, match="sigma_data differs"):
-        release(replace(config, sigma_data=0.9), tmp_path / "run", out=tmp_path / "no", **DETAILS)
+        release(replace(config, sigma_data=0.9), tmp_path / "run", out=tmp_path / "no", about=ABOUT)
     wider = replace(config, network=replace(config.network, channels=(8, 16)))
     with pytest.raises(UsageError, match="network differs"):
-        release(wider, tmp_path / "run", out=tmp_path / "no", **DETAILS)
+        release(wider, tmp_path / "run", out=tmp_path / "no", about=ABOUT)
     with pytest.raises(ModelError, match="no checkpoint"):
-        release(config, tmp_path / "nothing", out=tmp_path / "no", **DETAILS)
+        release(config, tmp_path / "nothing", out=tmp_path / "no", about=ABOUT)
     assert not (tmp_path / "no").exists()
 
 
