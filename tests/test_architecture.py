@@ -10,7 +10,7 @@ import pytest
 import medidiff
 
 ORDER = [
-    "errors", "scratch", "volume", "io", "intensity", "noise", "diffusion", "models", "engines",
+    "errors", "signals", "scratch", "volume", "io", "intensity", "noise", "diffusion", "models", "engines",
     "training", "denoise", "evaluation", "phantom", "report", "batch", "cli",
 ]  # fmt: skip
 ROOT = Path(medidiff.__file__).parent

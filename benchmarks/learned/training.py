@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,7 @@ from medidiff.training.checkpoint import Checkpoint
 from medidiff.training.config import TrainConfig
 from medidiff.training.patches import Source
 from medidiff.training.step import ema_decay, learning_rate, make_optimiser
+from medidiff.training.stopping import stop_signals
 
 Report = Callable[[int, float, float], None]
 
@@ -69,34 +70,24 @@ def train(
     parts = (model.variables, average, optimiser.variables)
     step = _restore(folder, spec, parts) if resume else 0
     update = _make_step(model, average, optimiser)
-    stopped: list[int] = []
     stream = batches(spec, config, step, source)
     recent: list[float] = []
     clock = time.monotonic()
-    both = (signal.SIGTERM, signal.SIGINT)
-    old = [signal.signal(s, lambda number, frame: stopped.append(number)) for s in both]
-    try:
-        while step < config.optimiser.steps and not stopped:
+    with contextlib.closing(stream), stop_signals() as stopped:
+        while step < config.optimiser.steps and not stopped():
             rng = np.random.default_rng([config.seed, 9, step])
             arrays = examples(spec, next(stream), rng).arrays()
             rate, decay = learning_rate(step, config.optimiser), ema_decay(step, config.optimiser)
             recent.append(float(update(arrays, tf.constant(rate), tf.constant(decay))))
             step += 1
             last = step == config.optimiser.steps
-            if step % config.checkpoint_every == 0 or last or stopped:
+            if step % config.checkpoint_every == 0 or last or stopped():
                 checkpoints.save(folder, _checkpoint(step, spec, config, parts))
             if report and (step % 50 == 0 or last):
                 now = time.monotonic()
                 loss = float(np.mean(recent))
                 report(step, loss, (now - clock) / len(recent))
                 recent, clock = [], now
-    except KeyboardInterrupt:
-        checkpoints.save(folder, _checkpoint(step, spec, config, parts))
-        raise
-    finally:
-        stream.close()
-        for number, handler in zip(both, old, strict=True):
-            signal.signal(number, handler)
     return loss
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 import sys
 import threading
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any
 
-SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
-"""Ctrl-C, a polite kill, and a terminal that was closed; Windows has no such hang-up."""
+from medidiff.signals import heard
 
 
 class Cancellation:
     """Callable that says whether the user wants to stop; a context manager while it listens.
 
     The first signal sets a flag, so that a slice or a file is finished properly; a second one interrupts
-    at once (output is staged, so that even then nothing half-written stays). Signals that whoever started the
-    run has it ignore, as ``nohup`` does and a script for what it puts into the background, stay ignored.
+    at once (output is staged, so that even then nothing half-written stays). Of which signals, and when they
+    stay ignored: `medidiff.signals`.
 
     Args:
         stdin: also listen for a line ``cancel`` on standard input and for its end, where it is a pipe: a
@@ -29,16 +27,14 @@ class Cancellation:
     def __init__(self, *, stdin: bool = False) -> None:
         self._asked = threading.Event()
         self._stdin = stdin
-        self._old: dict[signal.Signals, Any] = {}
+        self._undo = ExitStack()
 
     def __call__(self) -> bool:
         """True once the user wants to stop."""
         return self._asked.is_set()
 
     def __enter__(self) -> Cancellation:
-        if threading.current_thread() is threading.main_thread():
-            heard = [s for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
-            self._old = {s: signal.signal(s, self._heard) for s in heard}
+        self._undo.enter_context(heard(self._heard))
         if self._stdin and _is_pipe():
             threading.Thread(target=self._listen, daemon=True).start()
         return self
@@ -46,8 +42,7 @@ class Cancellation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
+        self._undo.close()
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self._asked.is_set():

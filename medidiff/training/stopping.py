@@ -1,24 +1,16 @@
-"""Stopping: Ctrl-C and SIGTERM as a wish, so that a step is never cut in two."""
+"""Stopping: Ctrl-C, SIGTERM and a closed terminal as a wish, so that a step is never cut in two."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from medidiff.signals import heard
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Within the block a function tells whether one of the signals has come."""
+    """Within the block a function tells whether one of the signals has come (`medidiff.signals`)."""
     asked: list[int] = []
-    names = (signal.SIGINT, signal.SIGTERM)
-    try:
-        old = [signal.signal(name, lambda number, frame: asked.append(number)) for name in names]
-    except ValueError:  # not in the main thread: leave the signals alone
-        yield lambda: False
-        return
-    try:
+    with heard(lambda number, frame: asked.append(number)):
         yield lambda: bool(asked)
-    finally:
-        for name, handler in zip(names, old, strict=True):
-            signal.signal(name, handler)
