@@ -35,7 +35,8 @@ class Outcome:
         seconds: time taken.
         clipped: pixels that did not fit the stored type.
         notes: what the user should know.
-        error: what went wrong.
+        error: what went wrong, without its traceback (`medidiff.batch.failures.let_go`).
+        trace: the text of that, for developers.
         study: its figures and pictures, if the request asked for them.
         derivation: how it was made.
     """
@@ -52,6 +53,7 @@ class Outcome:
     clipped: int = 0
     notes: tuple[str, ...] = ()
     error: BaseException | None = None
+    trace: str = ""
     code: str = ""
     study: Study | None = None
     derivation: Derivation | None = None

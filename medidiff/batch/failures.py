@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from medidiff.batch.account import Outcome, Status
 from medidiff.batch.planning import Entry
 from medidiff.errors import (
@@ -19,7 +21,10 @@ def left_out(entry: Entry) -> Outcome:
     """The outcome of an entry that was not planned."""
     assert entry.decision != "planned"
     there = entry.outputs if entry.code == Reason.DONE.name else None
-    return Outcome(entry.item, entry.decision, entry.reason, there, code=entry.code, error=entry.error)
+    trace = "" if entry.error is None else _trace(entry.error)
+    return Outcome(
+        entry.item, entry.decision, entry.reason, there, code=entry.code, error=entry.error, trace=trace
+    )
 
 
 def cancelled_outcome(entry: Entry, error: CancelledError | None = None) -> Outcome:
@@ -33,10 +38,32 @@ def failed(entry: Entry, error: Exception) -> Outcome:
     if isinstance(error, MedidiffError):
         status: Status = "refused" if isinstance(error, RefusedError) else "failed"
         return Outcome(
-            entry.item, status, _located(error, entry), model=entry.model, error=error, code=error.code
-        )
+            entry.item, status, _located(error, entry), model=entry.model, error=error, code=error.code,
+            trace=_trace(error),
+        )  # fmt: skip
     known = unexpected(error, entry)
-    return Outcome(entry.item, "failed", str(known), model=entry.model, error=known, code=known.code)
+    return Outcome(
+        entry.item, "failed", str(known), model=entry.model, error=known, code=known.code, trace=_trace(known)
+    )
+
+
+def let_go(error: BaseException) -> None:
+    """Parts an error, and those it comes from, from the functions that it went through.
+
+    Outcomes last as long as the run. With its traceback each would keep its scan and all that was made of it:
+    the memory that one series had too little of, the next ones would not get back.
+    """
+    chain, seen = [error], set[int]()
+    while chain:
+        one = chain.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            chain += [e for e in (one.__cause__, one.__context__) if e is not None]
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _located(error: MedidiffError, entry: Entry) -> str:

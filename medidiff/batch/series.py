@@ -13,7 +13,7 @@ import numpy as np
 
 from medidiff import scratch
 from medidiff.batch.account import Outcome
-from medidiff.batch.failures import cancelled_outcome, failed, left_out, unexpected
+from medidiff.batch.failures import cancelled_outcome, failed, left_out, let_go, unexpected
 from medidiff.batch.headers import copied, derivation_of
 from medidiff.batch.planning import Entry, Plan, suits
 from medidiff.batch.pool import Pool
@@ -77,9 +77,11 @@ class SeriesRun:
                     )
                 self._check()
         except CancelledError as error:
+            let_go(error)
             return [cancelled_outcome(e, error) if e.decision == "planned" else left_out(e) for e in entries]
         except Exception as error:  # of writing: it concerns every stack of the series
             now = [failed(e, error) if e.decision == "planned" else left_out(e) for e in entries]
+            let_go(error)
             kept = [o for o in outcomes if o.status in ("refused", "failed")]
             return [next((o for o in kept if o.item is new.item), new) for new in now]
         return outcomes
@@ -92,7 +94,9 @@ class SeriesRun:
         except CancelledError:
             raise
         except Exception as error:  # a bug or an odd file must not cost the user the other series
-            return replace(failed(entry, error), seconds=time.monotonic() - clock)
+            outcome = failed(entry, error)
+            let_go(error)
+            return replace(outcome, seconds=time.monotonic() - clock)
         self._observer.stage("writing")
         request, notes = self._plan.request, [*entry.notes, *done.result.notes]
         written: dict[str, Path] = {}

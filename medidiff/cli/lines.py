@@ -80,10 +80,8 @@ class Lines:
             self.say(f"skipped: {label}: {outcome.reason}")
         elif outcome.status != "cancelled":
             click.echo(f"medidiff: error: {outcome.reason}", err=True)
-            if self.verbose and outcome.error is not None:
-                import traceback
-
-                traceback.print_exception(outcome.error)
+            if self.verbose:
+                click.echo(outcome.trace, err=True, nl=False)
 
     def reported(self, files: Sequence[Path]) -> None:
         """The report is written."""
