@@ -116,6 +116,8 @@ def command(
     except Exception as error:
         out.failed(unexpected(error))
         raise
+    finally:
+        out.close()
     out.over(account)
     return account.exit_code
 

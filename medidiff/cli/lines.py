@@ -105,5 +105,8 @@ class Lines:
     def rehearsed(self, code: int) -> None:
         """A run that does nothing is over."""
 
+    def close(self) -> None:
+        """Nothing more will be told, whatever happened."""
+
     def failed(self, error: MedidiffError) -> None:
         """The run did not start; the message itself is printed elsewhere."""

@@ -51,6 +51,16 @@ class Bar(Lines):
         self._bar: Any = None
         self._task: Any = None
 
+    def searching(self, done: int, total: int) -> None:
+        """Counts the files that were looked at: on a slow disk those of an archive take minutes."""
+        if self._bar is None:
+            self._bar, title = _bar("files", total)
+            self._task = self._bar.add_task(title, total=total, stage="")
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
+        if done == total:
+            self._end()
+
     def begin(self, index: int, count: int, entry: Entry) -> None:
         """Starts the bar of a series."""
         super().begin(index, count, entry)
@@ -79,6 +89,10 @@ class Bar(Lines):
         """Ends the bar before anything else is printed."""
         self._end()
         super().finished(index, count, outcome)
+
+    def close(self) -> None:
+        """Ends the bar, which hides the cursor of the terminal."""
+        self._end()
 
     def _end(self) -> None:
         if self._bar is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from rich.console import Console
 
-from medidiff.cli.progress import STAGE, _bar
+from medidiff.cli.progress import STAGE, Bar, _bar
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
@@ -35,3 +36,27 @@ def test_a_count_without_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     Console(file=out, width=40).print(bar.get_renderable())
     assert out.getvalue().startswith("files ")
     assert out.getvalue().rstrip().endswith("0/7000 -:--:--")
+
+
+class Terminal(io.StringIO):
+    """What a terminal is sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("files", [3, 40])
+def test_files_are_counted_and_the_cursor_comes_back(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    """Whether all were looked at or the search was stopped."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    bar = Bar()
+    for done in (1, 2, 3):
+        bar.searching(done, files)
+    bar.close()
+    bar.close()
+    sent = terminal.getvalue()
+    assert "files" in sent
+    assert f"/{files}" in sent
+    assert sent.rfind("\x1b[?25h") > sent.rfind("\x1b[?25l") >= 0
