@@ -14,6 +14,10 @@ SHARED_NOISE = 0.4
 """Correlation of the noise of two slices above which the second brings too little that is new. Abutting
 slices of a helical scan reach 0.3, slices that overlap by half 0.5."""
 
+SHARED_MR = 0.55
+"""The same for MR. Slices zero-filled by two reach 0.6, linearly interpolated ones 0.7; fine anatomy alone,
+which takes part there, 0.44 in 3D scans of 1 mm."""
+
 MAX_STEP = 4
 
 PAIRS = 7
@@ -72,6 +76,38 @@ def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
             if both.sum() >= 200 and a[both].std() > 0 and b[both].std() > 0:
                 found.append(float(np.corrcoef(a[both], b[both])[0, 1]))
         if not found or np.median(found) < SHARED_NOISE:
+            return step
+    return MAX_STEP
+
+
+def interpolated_step(slices: FloatArray, outside: Outside | None = None) -> int:
+    """The same for MR, where slices share noise because the scanner interpolated between those it acquired.
+
+    Args:
+        slices: ``[z, y, x]`` magnitudes.
+        outside: tells the pixels of a slice without image.
+
+    Returns:
+        1 to `MAX_STEP`; 1 where there is too little flat tissue to tell.
+    """
+    from medidiff.noise.shared import shared_noise
+
+    def shown(k: int) -> FloatArray:
+        image = np.nan_to_num(slices[k], nan=0.0, posinf=0.0, neginf=0.0)
+        mask = outside(k) if outside is not None else None
+        return image if mask is None else np.where(mask, np.float32(0.0), image)
+
+    count = len(slices)
+    if count < 3:
+        return 1
+    for step in range(1, min(MAX_STEP, count - 1) + 1):
+        found = []
+        for k in map(int, spread(count - step, PAIRS)):
+            correlation = shared_noise(shown(k), shown(k + step))
+            scratch.release(slices)
+            if correlation is not None:
+                found.append(correlation)
+        if not found or np.median(found) < SHARED_MR:
             return step
     return MAX_STEP
 

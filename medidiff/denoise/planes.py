@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medidiff import scratch
+from medidiff.denoise.context import interpolated_step
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.noise_model import NoiseModel
 from medidiff.denoise.settings import Roi
@@ -132,4 +133,5 @@ def _turned(evaluator: Evaluator, axes: tuple[int, int, int], sigma: float | Flo
     given = sigma.transpose(axes) if isinstance(sigma, np.ndarray) else sigma
     noise = NoiseModel.of(turned, given, evaluator.bundle.modality)
     surround = Surround(turned, evaluator.intensity)
-    return replace(evaluator, volume=turned, surround=surround, noise=noise, step=1)
+    step = interpolated_step(turned.array, surround.of_slice)
+    return replace(evaluator, volume=turned, surround=surround, noise=noise, step=step)

@@ -10,7 +10,7 @@ import numpy as np
 
 from medidiff import scratch
 from medidiff.denoise.consistency import Consistency, gain_of
-from medidiff.denoise.context import independent_step
+from medidiff.denoise.context import independent_step, interpolated_step
 from medidiff.denoise.counter import Counter, Progress
 from medidiff.denoise.evaluator import Evaluator
 from medidiff.denoise.familiar import outside
@@ -55,7 +55,8 @@ class Run:
         self.surround = Surround(volume, self.intensity)
         self.untouched = Untouched(volume, self.intensity, self.surround)
         self.noise = NoiseModel.of(volume, settings.sigma, bundle.modality)
-        step = independent_step(volume.array, self.surround.of_slice) if bundle.modality == "ct" else 1
+        step_of = independent_step if bundle.modality == "ct" else interpolated_step
+        step = step_of(volume.array, self.surround.of_slice)
         self.evaluator = Evaluator(
             bundle, engine, volume, self.intensity, self.surround, self.noise, step, settings.views,
             settings.tile, cancelled or (lambda: False),
@@ -232,6 +233,7 @@ class Run:
         notes = list(outside(self.bundle, self.volume, self.noise.sigma, levels, scale, texture))
         notes += self.untouched.notes()
         if self.evaluator.step > 1:
-            text = f"slices overlap: context is taken {self.evaluator.step} slices away"
+            why = "overlap" if self.bundle.modality == "ct" else "share noise, as interpolated ones do"
+            text = f"slices {why}: context is taken {self.evaluator.step} slices away"
             notes.append(Note(text, "overlap"))
         return tuple(notes)

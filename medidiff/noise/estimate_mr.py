@@ -77,13 +77,13 @@ def tissue_noise(image: FloatArray, padding: BoolArray | None = None) -> TissueN
     """
     inside = foreground(image, padding)
     for stride in (2, 1):
-        patches = _patches(image, inside, stride)
-        if len(patches) >= FEWEST_PATCHES:
+        found = patches(image, inside, stride)
+        if len(found) >= FEWEST_PATCHES:
             break
     else:
         return None
-    mean = patches.mean(axis=(1, 2), dtype=np.float64)
-    power = fft.dctn(patches, axes=(1, 2), norm="ortho").astype(np.float32) ** 2
+    mean = found.mean(axis=(1, 2), dtype=np.float64)
+    power = fft.dctn(found, axes=(1, 2), norm="ortho").astype(np.float32) ** 2
     judged = power[:, JUDGED].mean(axis=1)
     sigma = float(np.sqrt(np.quantile(judged, 0.05)))
     if sigma <= 0:
@@ -144,7 +144,7 @@ def _rician_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.sqrt(theta**2 + 2 - xi), xi  # E[m]^2 = E[m^2] - Var[m]
 
 
-def _patches(image: FloatArray, inside: BoolArray, stride: int) -> FloatArray:
+def patches(image: FloatArray, inside: BoolArray, stride: int) -> FloatArray:
     """All 8x8 patches whose centre lies in the eroded foreground, ``[n, 8, 8]``."""
     if min(image.shape) < PATCH_PX:
         return np.zeros((0, PATCH_PX, PATCH_PX), dtype=np.float32)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from medidiff.denoise.context import MAX_STEP, independent_step, neighbours
+from medidiff.denoise.context import MAX_STEP, independent_step, interpolated_step, neighbours
 from medidiff.denoise.texture import noise_source, residual_spectrum
 from medidiff.denoise.tiles import pad_to_stride, run_tiled, tiles
 from medidiff.noise.spectrum import Kernel, filter_image, noise_power_spectrum, radial_frequency
@@ -48,6 +51,36 @@ def test_padding_and_too_little_tissue() -> None:
     mask[:, :, :40] = True
     padded[mask] = np.nan
     assert independent_step(padded, lambda k: mask[k]) == 2
+
+
+def mr_slices(noise: float, seed: int = 0) -> np.ndarray:
+    """Complex slices of one head, each with its own noise: the same anatomy in all."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-1:1:128j, -1:1:128j]
+    head = 100.0 * (np.hypot(y, x) < 0.8) + 60.0 * (np.hypot(y - 0.2, 2 * x) < 0.3)
+    return np.asarray(head + noise * (rng.standard_normal((2, 10, 128, 128)) * [[[[1]]], [[[1j]]]]).sum(0))
+
+
+def test_interpolated_mr_slices_share_noise() -> None:
+    acquired = mr_slices(5.0)
+    spectrum = np.fft.fftshift(np.fft.fft(acquired, axis=0), axes=0)
+    filled = np.fft.ifft(np.fft.ifftshift(np.pad(spectrum, ((5, 5), (0, 0), (0, 0))), axes=0), axis=0)
+    own, zero_filled = np.abs(acquired).astype(np.float32), 2 * np.abs(filled).astype(np.float32)
+    np.testing.assert_allclose(zero_filled[::2], own, rtol=1e-4)
+    linear = np.stack([(own[k // 2] + own[(k + 1) // 2]) / 2 for k in range(19)])
+    assert interpolated_step(own) == 1
+    assert interpolated_step(zero_filled) == 2
+    assert interpolated_step(linear) == 2
+    assert interpolated_step(np.repeat(own, 2, axis=0)) == 2
+    assert interpolated_step(zero_filled[:2]) == interpolated_step(np.zeros((4, 64, 64), np.float32)) == 1
+
+
+def test_fine_anatomy_does_not_pass_for_interpolation(shared_data: Path) -> None:
+    """A 3D scan of 1 mm with little noise: neighbours are much alike along all axes."""
+    path = shared_data / "mr" / "val" / "uih" / "uih1_T1.nii.gz"
+    scan = np.asarray(nibabel.load(path).dataobj, np.float32)[20:-20, 40:-40, 20:-20]
+    for axes in ((2, 1, 0), (0, 1, 2), (1, 0, 2)):
+        assert interpolated_step(scan.transpose(axes)) == 1
 
 
 def test_neighbours_do_not_reach_across_gaps() -> None:
