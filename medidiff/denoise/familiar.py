@@ -8,7 +8,8 @@ import numpy as np
 
 from medidiff.errors import Note
 from medidiff.models.bundle import Bundle
-from medidiff.volume import Volume, spread
+from medidiff.noise.fill import border_fill
+from medidiff.volume import FloatArray, Volume, spread
 
 READS_LOW = 0.86
 """The blind estimate of the mean noise frequency reads up to 14 % below that of the ideal kernel."""
@@ -72,8 +73,11 @@ def outside(
             f"pixel size {volume.pixel_mm:.3g} mm is outside the trained range {small:.3g} to {large:.3g} mm"
         )
         notes.append(Note(text, "spacing"))
-    if bundle.modality == "ct" and all(float(image.min()) >= 0.0 for image in volume.array):
-        text = "no value is below 0: stored values without their intercept are no HU, which the model is for"
+    if bundle.modality == "ct" and all(_lowest(image) >= 0.0 for image in volume.array):
+        text = (
+            "no value of the image is below 0: stored values without their intercept are no HU, which the "
+            "model is for"
+        )
         notes.append(Note(text, "units"))
     if bundle.modality == "mr" and (share := _wrapping(volume)) > WRAPPING:
         text = (
@@ -106,3 +110,10 @@ def _wrapping(volume: Volume) -> float:
             jumps += int((both & (np.abs(np.diff(image, axis=axis)) > WRAP * (high - low))).sum())
             pairs += int(both.sum())
     return jumps / max(pairs, 1)
+
+
+def _lowest(image: FloatArray) -> float:
+    """The lowest value of a slice, without what is around the image: GE pads stored values with -2000."""
+    fill = border_fill(image) if image.min() < 0 else None
+    shown = image if fill is None else image[image != np.median(image[fill])]
+    return float(shown.min()) if shown.size else 0.0

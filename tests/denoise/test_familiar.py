@@ -82,6 +82,19 @@ def test_value_range() -> None:
     assert notes(replace(volume, padding=padding)) == ()
 
 
+@pytest.mark.parametrize("around", [None, -2000.0])
+def test_stored_values_are_no_hu(around: float | None) -> None:
+    """Without the intercept of -1024; around the field of view GE stores -2000."""
+    volume = ct_volume((2, 96, 96))
+    volume.array[:] = np.maximum(volume.array + 1024.0, 0.0)
+    if around is not None:
+        y, x = np.mgrid[-1:1:96j, -1:1:96j]
+        volume.array[:, np.hypot(y, x) > 1] = around
+    assert [n for n in notes(volume) if "no value of the image is below 0" in n]
+    volume.array[1, 40, 40] = -30.0
+    assert not [n for n in notes(volume) if "below 0" in n]
+
+
 def values_of(kind: str) -> np.ndarray:
     """A complex image of two tissues with a smooth phase and noise, as a scanner stores its parts."""
     rng = np.random.default_rng(1)
