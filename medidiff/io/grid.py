@@ -77,7 +77,7 @@ def looks_like_hounsfield(array: FloatArray) -> bool:
 
 
 def without_gaps(array: FloatArray) -> tuple[FloatArray, NDArray[np.bool_] | None]:
-    """Replaces NaN and inf by the smallest finite value and marks them as padding.
+    """Replaces NaN and inf by the smallest finite value, by 0 where all are above, and marks them as padding.
 
     Args:
         array: ``[z, y, x]``, changed in place.
@@ -88,5 +88,5 @@ def without_gaps(array: FloatArray) -> tuple[FloatArray, NDArray[np.bool_] | Non
     finite = np.isfinite(array)
     if finite.all():
         return array, None
-    array[~finite] = array.min(initial=np.inf, where=finite) if finite.any() else 0.0
+    array[~finite] = array.min(initial=0.0, where=finite)  # beyond a mask MR has no signal
     return array, ~finite
