@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from medidiff.cli.evaluation_checks import Tests, check_cohort_alone, check_combination
 from medidiff.cli.options import (
     INPUT,
     HelpfulCommand,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from medidiff.cli.evaluation_page import EvaluationPage
     from medidiff.io import SeriesItem
 
-Tests = tuple[tuple[str | None, Path], ...]
 SEED = 20240
 """Of the bootstrap."""
 
@@ -114,9 +113,9 @@ def command(
     from medidiff.cli.report import make_cohort
 
     if cohort is not None:
-        _check_cohort_alone()
+        check_cohort_alone()
         return make_cohort([cohort], cohort, identify=identify, quiet=quiet)
-    _check_combination(reference, scan, tests, slices, report_dir, options)
+    check_combination(reference, scan, tests, slices, report_dir, options)
     to_stdout = str(json_file) == "-"
     if json_file is not None and not to_stdout:
         report.check(json_file)
@@ -145,62 +144,6 @@ def command(
     elif json_file is not None:
         report.put(json_file, text.encode())
     return 0
-
-
-def _check_combination(
-    reference: Path | None,
-    scan: Path | None,
-    tests: Tests,
-    slices: tuple[int, ...],
-    report_dir: Path | None,
-    options: Mapping[str, Any],
-) -> None:
-    """Refuses options without those that they go with.
-
-    Raises:
-        UsageError: there are some.
-    """
-    from medidiff.errors import UsageError
-
-    if slices and report_dir is None:
-        raise UsageError(
-            "--slices chooses slices that the page of --report shows",
-            received=f"--slices {','.join(map(str, slices))} without --report",
-            hint="Add --report DIR, or leave --slices out: figures are those of all slices.",
-        )
-    if (reference is None and scan is None) or not tests:
-        raise UsageError("Please specify --reference or --scan and at least one --test, or --cohort")
-    if report_dir is not None and reference is None:
-        raise UsageError(
-            "--report needs --reference", hint="medidiff denoise --report makes a report without one."
-        )
-    if options["reference_sd"] and options["uncertainty"] is None:
-        raise UsageError("--reference-sd goes with --uncertainty", received="--reference-sd alone")
-
-
-def _check_cohort_alone() -> None:
-    """Refuses options that --cohort would leave unused.
-
-    Raises:
-        UsageError: there are some.
-    """
-    from click.core import ParameterSource
-
-    from medidiff.errors import UsageError
-
-    ctx = click.get_current_context()
-    known = {"cohort", "identify", "quiet", "verbose"}
-    given = [
-        param.opts[0]
-        for param in ctx.command.params
-        if param.name not in known
-        and ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise UsageError(
-            "--cohort puts reports onto one page and measures nothing", received=", ".join(given),
-            hint="Leave --cohort out, or the other options.",
-        )  # fmt: skip
 
 
 def _against(

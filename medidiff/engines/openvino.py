@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from medidiff.volume import FloatArray
 
 NAME = "openvino"
 _HINT = {"float32": "f32", "bfloat16": "bf16"}
+
+_STARTING = Lock()
+"""Held while the runtime starts: two threads that both want the first one get the same."""
 
 STATIC_SHAPES = 2
 """Shapes that get a graph of their own; further ones share the dynamic graph.
@@ -129,7 +133,8 @@ def _core() -> Any:
     """The OpenVINO runtime."""
     openvino = library(NAME, None)
     try:
-        return _runtime(openvino.Core)
+        with _STARTING:
+            return _runtime(openvino.Core)
     except Exception as error:
         raise missing(NAME, None, error) from error
 

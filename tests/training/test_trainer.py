@@ -77,8 +77,7 @@ def assert_same(resumed: Checkpoint, straight: Checkpoint) -> None:
 def interrupted_run(folder: Path, number: str, step: int) -> subprocess.CompletedProcess[str]:
     """Trains in a process of its own, which sends itself a signal; exit code 6 if it was cancelled cleanly.
 
-    A process of its own because a signal meets whatever else the process has loaded: with an inference engine
-    beside TensorFlow the kernel could not deliver it.
+    A process of its own because SIGKILL ends it, and a signal meets whatever else a process has loaded.
     """
     script = (
         "import signal, sys; from pathlib import Path; import test_trainer, toy\n"
