@@ -99,7 +99,7 @@ def command(
                 _tell_skipped(plan, out, verbose)
             if dry_run and plan.entries:
                 return _dry_run(plan, out)
-            account = batch.run(plan, pool, out, cancelled)
+            account = batch.run(plan, pool, out, cancelled, _keeping(request, pool))
             keeps = request.file is None and not dry_run
             if keeps and (not account.cancelled or account.count("denoised")):
                 content, images = account.as_dict(pool, command_line()), account.images
@@ -107,6 +107,7 @@ def command(
                     content, images = report.with_earlier(content, images, out_dir, account.earlier)
                 overwrite = request.overwrite and not request.resume
                 made = report.write(out_dir, content, images, overwrite=overwrite, page=request.page)
+                report.clear(out_dir, content)
                 out.reported(made)
         if plan.refusal is not None:
             raise plan.refusal
@@ -178,6 +179,22 @@ def _request(scans: tuple[Path, ...], out_dir: Path, options: dict[str, Any]) ->
         slices=options["slices"],
         identify=options["identify"],
     )
+
+
+def _keeping(request: Any, pool: Any) -> Callable[[Any], None]:
+    """What keeps the figures of each series for whoever resumes the run, should it be killed.
+
+    The words of the command line stay out: they may be hundreds, and each series would hash them again.
+    """
+    from contextlib import suppress
+
+    from medidiff import report
+
+    def keep(account: Any) -> None:
+        with suppress(Exception):  # the series is done; what is wrong, such as a full disk, the report tells
+            report.keep(request.out_dir, account.as_dict(pool), account.images)
+
+    return keep if request.page else lambda _: None
 
 
 def _searching(

@@ -83,7 +83,7 @@ def staged(
         check_target(final, overwrite=overwrite, inputs=inputs)
         made = _make_parents(final.parent)
         try:
-            _remove_leftovers(final.parent)
+            remove_leftovers(final.parent)
             work = Path(tempfile.mkdtemp(prefix=".medidiff-", suffix=".part", dir=final.parent))
         except BaseException:
             _remove_empty(made)
@@ -150,7 +150,7 @@ def _unlock(handle: int | None) -> None:
         os.close(handle)
 
 
-def _remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Removes what killed runs left in a folder.
 
     A young one may be about to be locked, and one with an earlier output in it is not ours to judge.

@@ -78,7 +78,7 @@ def write(
     check(folder / JSON)
     files = {JSON: as_json(report)}
     if page:
-        files |= {IMAGES: _archive(images)} if images else {}
+        files |= {IMAGES: archive(images)} if images else {}
         files |= views(report, images)
     if (folder / JSON).exists() and not overwrite:
         _keep(folder)
@@ -143,9 +143,12 @@ def read(path: Path) -> tuple[dict[str, Any], Images]:
             received=f"format {report.get('format')}", hint="Run that version, or denoise again.",
         )  # fmt: skip
     _check_whole(report, file)
-    return report, _images(
-        file.with_name(file.name.replace("report", "report-images", 1)).with_suffix(".npz")
-    )
+    return report, _images(images_of(file))
+
+
+def images_of(file: Path) -> Path:
+    """Where the images of a report lie: ``report-images-1.npz`` beside ``report-1.json``."""
+    return file.with_name(file.name.replace("report", "report-images", 1)).with_suffix(".npz")
 
 
 def _check_whole(report: Mapping[str, Any], file: Path) -> None:
@@ -233,7 +236,7 @@ def _numbered(name: str, k: int) -> str:
     return f"{stem}-{k}.{extension}"
 
 
-def _archive(images: Images) -> bytes:
+def archive(images: Images) -> bytes:
     """The images as an npz file."""
     file = io.BytesIO()
     np.savez_compressed(file, **dict(sorted(images.items())))  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """Resumed: the report of a resumed run also holds what the runs before it found.
 
 A run that is resumed leaves out the series that are done, and measures nothing of them. Their figures and
-pictures are those of the report that lies in the folder already, and go from there into the new one.
+pictures are those of the report that lies in the folder already, or that a killed run left of single series
+(`unfinished`), and go from there into the new one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from medidiff.errors import NoImageError
 from medidiff.report.files import JSON, read
 from medidiff.report.pictures import Images
+from medidiff.report.unfinished import key, place
 from medidiff.report.wording import moment
 
 NUMBERED = re.compile(r"report-(\d+)\.json")
@@ -42,22 +44,22 @@ def with_earlier(
     """
     series, pictures = list(report["series"]), dict(images)
     models, engines = list(report["models"]), list(report["engines"])
-    open_ = {_key(series[k]): k for k, path in enumerate(outputs) if path is not None}
-    for file, earlier, stored in _earlier(folder, report["identified"]) if open_ else ():
+    open_ = {key(series[k]): k for k, path in enumerate(outputs) if path is not None}
+    for file, earlier, stored in _earlier(folder, report["identified"], list(open_)):
         for number, old in enumerate(earlier["series"], start=1):
-            k = open_.get(_key(old))
+            k = open_.get(key(old))
             path = None if k is None else outputs[k]
             if k is None or path is None or not (old.get("arms") or old["status"] == "denoised"):
                 continue
-            del open_[_key(old)]
+            del open_[key(old)]
             if not old.get("arms") or _younger(path, file):
                 continue  # what lies there now is not what was measured
             series[k] = _taken(old, series[k], earlier)
             start, mine = f"{number}/", f"{k + 1}/"
             pictures |= {
-                mine + key.removeprefix(start): image
-                for key, image in stored.items()
-                if key.startswith(start)
+                mine + name.removeprefix(start): image
+                for name, image in stored.items()
+                if name.startswith(start)
             }
             models += [m for m in earlier["models"] if m not in models and m["name"] == old["model"]]
             engines += [e for e in earlier["engines"] if e not in engines]
@@ -66,20 +68,22 @@ def with_earlier(
     return {**report, "series": series, "models": models, "engines": engines}, pictures
 
 
-def _earlier(folder: Path, identified: bool) -> Iterator[tuple[Path, dict[str, Any], Images]]:
-    """The reports of denoising in a folder, the newest first: those that name as much as the new one."""
+def _earlier(
+    folder: Path, identified: bool, wanted: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[Path, dict[str, Any], Images]]:
+    """The reports of denoising in a folder, the newest first: those that name as much as the new one.
+
+    What is known of a wanted series alone is newer than all others: it goes once they hold it.
+    """
+    if not wanted:
+        return
     numbered = {int(m.group(1)): p for p in folder.glob("report-*.json") if (m := NUMBERED.fullmatch(p.name))}
-    for file in (folder / JSON, *(numbered[n] for n in sorted(numbered, reverse=True))):
+    alone = (place(folder, known) for known in wanted)
+    for file in (*alone, folder / JSON, *(numbered[n] for n in sorted(numbered, reverse=True))):
         with suppress(NoImageError):  # none, damaged, or of another version
             found, images = read(file)
             if found["kind"] == "denoising" and found.get("identified") == identified:
                 yield file, found, images
-
-
-def _key(series: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells a series of a folder: its output, and which stack of it."""
-    outputs = series.get("outputs") or {}
-    return outputs.get("denoised"), tuple(series.get("stack") or ()), tuple(series.get("shape_zyx") or ())
 
 
 def _younger(output: Path, report: Path) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_scans import ct_series, tree
 
@@ -95,6 +96,87 @@ def test_a_stopped_run_leaves_nothing(
     assert [e["code"] for e in events(out) if e["event"] == "error"] == ["cancelled"]
     assert "result" not in [e["event"] for e in events(out)]
     assert not (tmp_path / "out").exists()
+
+
+def second_series(tmp_path: Path) -> None:
+    """Puts a small series beside that of the long run, which is denoised before it."""
+    (tmp_path / "in").rename(tmp_path / "b")
+    ct_series(tmp_path / "in" / "DOE_JOHN", series="small", shape=(128, 128), slices=3)
+    (tmp_path / "b").rename(tmp_path / "in" / "b")
+
+
+def until_first_is_done(args: list[str], environment: dict[str, str], how: signal.Signals) -> int:
+    """Starts a run, sends it a signal as soon as it tells of its first output, and gives its exit code."""
+    process = start(args, environment, stdin=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        assert any('"result"' in line for line in process.stdout)
+        process.send_signal(how)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_figures_outlive_a_kill(
+    run: Callable, tmp_path: Path, model_home: Path, environment: dict[str, str]
+) -> None:
+    command = [*long_run(tmp_path, model_home), "--report"]
+    second_series(tmp_path)
+    out = tmp_path / "out"
+    assert until_first_is_done(command, environment, signal.SIGKILL) == -signal.SIGKILL
+    assert not (out / "report.json").exists()
+    kept = sorted((out / "report-unfinished").iterdir())
+    assert [p.suffix for p in kept] == [".json", ".npz"]
+    assert "DOE" not in kept[0].read_text() + "".join(p.name for p in kept)
+
+    again = ["denoise", str(tmp_path / "in"), "-o", str(out), "--sigma", "20", "--report", "--resume"]
+    ran = run(*again)
+    assert ran.code == 0, ran.err
+    small, big = json.loads((out / "report.json").read_text())["series"]
+    assert (small["status"], small["code"], big["status"]) == ("skipped", "DONE", "denoised")
+    assert small["notes"][0].startswith("denoised and measured by an earlier run")
+    assert "mode sample" in small["notes"][0]  # not the mean of the run that wrote the report
+    with np.load(out / "report-images.npz") as images:
+        assert {name[0] for name in images} == {"1", "2"}
+        pictures = {name: images[name] for name in images if name[0] == "1"}
+    page = (out / "report.html").read_text()
+    assert "1 denoised, 1 denoised earlier." in page
+    assert not (out / "report-unfinished").exists()
+
+    command[command.index("-o") + 1] = str(tmp_path / "whole")
+    command[1] = str(tmp_path / "in" / "DOE_JOHN")
+    assert run(*command).code == 0
+    (alone,) = json.loads((tmp_path / "whole" / "report.json").read_text())["series"]
+    for word in ("arms", "nps", "flags", "pictures", "patient", "sigma_text", "model"):
+        assert small[word] == alone[word]
+    with np.load(tmp_path / "whole" / "report-images.npz") as images:
+        assert {*images} == {*pictures}
+        assert all(np.array_equal(images[name], pictures[name]) for name in images)
+
+
+def test_a_run_that_is_stopped_after_its_first_series_leaves_one_report(
+    tmp_path: Path, model_home: Path, environment: dict[str, str]
+) -> None:
+    command = [*long_run(tmp_path, model_home), "--report"]
+    second_series(tmp_path)
+    assert until_first_is_done(command, environment, signal.SIGTERM) == 6
+    found = [p.name for p in (tmp_path / "out").iterdir() if p.is_file()]
+    assert sorted(found) == ["report-images.npz", "report.csv", "report.html", "report.json"]
+    assert not (tmp_path / "out" / "report-unfinished").exists()
+
+
+def test_a_run_goes_on_where_figures_cannot_be_kept(run: Callable, tmp_path: Path) -> None:
+    """As on a full disk; here a file of somebody else is in the way, and stays."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report-unfinished").write_text("mine")
+    command = ("denoise", ct_series(tmp_path / "in"), "-o", tmp_path / "out", "--strength", "0", "--report")
+    for more in ((), ("--resume",)):
+        ran = run(*command, *more)
+        assert ran.code == 0, ran.err
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["series"][0]["arms"]
+    assert (tmp_path / "out" / "report-unfinished").read_text() == "mine"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=str)
