@@ -13,8 +13,8 @@ from .names import image_stem
 PART = re.compile(r"(?:^|_)part-(phase|real|imag)(?=_|$)", re.IGNORECASE)
 """BIDS 1.9: the entity of the parts of complex data."""
 
-COMPONENT = re.compile(r"_(phase|phase[12]|phasediff|ph|real|imag|imaginary)$", re.IGNORECASE)
-"""Suffixes of BIDS (fieldmaps) and of dcm2niix."""
+COMPONENT = re.compile(r"(?:_(ph|phasediff|real|imag|imaginary)|^sub-.*_(phase[12]?))$", re.IGNORECASE)
+"""Suffixes of BIDS (fieldmaps) and of dcm2niix. In other names a phase may be arterial, or of the heart."""
 
 MAP = re.compile(
     r"_(fieldmap|[RT][12](?:rho|star)?map|PDmap|MTRmap|MTsat|MTVmap|MWFmap|M0map|S0map|Chimap|[TR]?B1map|UNIT1|ADC|FA)$"
@@ -36,7 +36,7 @@ def remarks(path: Path, sidecar: Mapping[str, Any]) -> tuple[str, ...]:
     terms = [value for value in kind if isinstance(value, str)] if isinstance(kind, list) else []
     terms.append(str(sidecar.get("ComplexImageComponent", "")))
     if named := PART.search(stem) or COMPONENT.search(stem):
-        terms.append(TERMS[named[1][:2].lower()])
+        terms.append(TERMS[named[named.lastindex or 0][:2].lower()])
     if MAP.search(stem):
         terms.append("T1 MAP")
     remark = no_magnitude(terms)

@@ -20,6 +20,12 @@ FREE = 1 << 28
 RATIO = 200
 """Packed data may unpack to `FREE` bytes, or to `RATIO` times its size. Scans pack to a half or a tenth."""
 
+MEMBER = 1 << 16
+"""Bytes of a gzip stream that are read at once: bgzip makes a member of so many."""
+
+NO_MEMBER = "Not a gzipped file"
+"""What Python's gzip says of bytes that do not begin as a member does."""
+
 DEFLATE_RATIO = 1032
 """No deflate stream (RFC 1951) unpacks to more: 258 bytes from 2 bits."""
 
@@ -121,9 +127,16 @@ class Unpacked(io.RawIOBase):
 
     def _next(self, size: int) -> bytes:
         """Some of the next bytes, so that what comes before a damaged place can be read."""
+        if self._there == self._size:
+            return b""
         try:
             data: bytes = self._packed.read1(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        except gzip.BadGzipFile as error:
+            if not self._there or not str(error).startswith(NO_MEMBER):
+                raise BadStream(self._damaged) from error
+            self._size = self._there  # what is behind the last member is left out, as gzip(1) does
+            return b""
+        except (EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise BadStream(self._damaged) from error
         self._there += len(data)
         if self._there > self._limit:
@@ -159,7 +172,7 @@ def unpacks(file: IO[bytes], size: int, left: int = sys.maxsize) -> bool:
     """
     inflate, found, ended = _inflater(), 0, False
     while not ended and found <= most_unpacked(size):
-        packed = inflate.unconsumed_tail or file.read(min(left, PIECE))
+        packed = inflate.unconsumed_tail or file.read(min(left, MEMBER))
         left -= 0 if inflate.unconsumed_tail else len(packed)
         try:
             found += len(inflate.decompress(packed, PIECE))

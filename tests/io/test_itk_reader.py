@@ -75,12 +75,29 @@ def test_a_bit_that_changed_in_packed_voxels(tmp_path: Path, kind: str) -> None:
             read(only(path))
 
 
-def test_voxels_in_two_gzip_members(tmp_path: Path) -> None:
+def test_voxels_in_two_gzip_members() -> None:
     values = np.arange(210, dtype=np.int16).reshape(5, 6, 7).tobytes()
     both = io.BytesIO(gzip.compress(values[:100]) + gzip.compress(values[100:]))
     assert unpacks(both, len(values))
     both.seek(0)
     assert not unpacks(both, len(values) + 1)
+
+
+def test_many_gzip_members_are_read_once() -> None:
+    """bgzip writes a member every 64 kB: what one read takes of the next ones must not be read for each."""
+
+    class Counted(io.BytesIO):
+        done = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            self.done += len(data)
+            return data
+
+    member = gzip.compress(np.random.default_rng(0).bytes(65280))
+    file = Counted(member * 64)
+    assert unpacks(file, 64 * 65280)
+    assert file.done < 3 * 64 * len(member)
 
 
 def test_warnings_of_itk_are_hushed_and_come_back(tmp_path: Path) -> None:

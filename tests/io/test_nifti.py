@@ -383,8 +383,10 @@ def test_label_maps_by_name(tmp_path: Path, name: str) -> None:
     ("name", "sidecar", "told"),
     [
         ("sub-01_T1w", {}, ""), ("sub-01_part-mag_T2starw", {}, ""), ("sub-01_magnitude1", {}, ""),
-        ("phase_T1w", {}, ""), ("sub-01_part-phase_T2starw", {}, "phase"), ("sub-01_phasediff", {}, "phase"),
-        ("5_gre_e2_ph", {}, "phase"), ("sub-01_part-imag_bold", {}, "real or imaginary"),
+        ("phase_T1w", {}, ""), ("liver_mr_arterial_phase", {}, ""), ("liver_mr_phase2", {}, ""),
+        ("sub-01_part-phase_T2starw", {}, "phase"), ("sub-01_phasediff", {}, "phase"),
+        ("sub-01_phase2", {}, "phase"), ("5_gre_e2_ph", {}, "phase"),
+        ("sub-01_part-imag_bold", {}, "real or imaginary"),
         ("5_gre_real", {}, "real or imaginary"), ("sub-01_T1map", {}, "computed map"),
         ("7_ep2d_diff_ADC", {}, "computed map"),
         ("a_T1w", {"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND", "PHASE"]}, "phase"),  # as dcm2niix writes
@@ -441,6 +443,18 @@ def test_a_bit_that_changed_in_packed_voxels(tmp_path: Path, packing: str) -> No
             read(only(path))
     path.write_bytes(good)
     assert read(only(path)).array.max() == 29399
+
+
+@pytest.mark.parametrize("behind", [bytes(512), b"what gzip(1) calls trailing garbage"])
+def test_what_is_behind_a_gzip_stream_is_left_out(tmp_path: Path, behind: bytes) -> None:
+    path = tmp_path / "a.nii.gz"
+    store(path, np.arange(29400, dtype=np.int16).reshape(35, 28, 30))
+    good = path.read_bytes()
+    path.write_bytes(good + behind)
+    assert read(only(path)).array.max() == 29399
+    path.write_bytes(good[:-8] + b"damaged!" + behind)  # the check sum itself
+    with pytest.raises(PixelError, match="damaged"):
+        read(only(path))
 
 
 def test_existing_output_and_input(tmp_path: Path, derivation: Derivation) -> None:
