@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,9 @@ DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 PHONES, NO_PHONE = "openvino_telemetry", "ORT_DISABLE_TELEMETRY"
 """A package of OpenVINO that reports its use, and the variable that has ONNX Runtime not report its own."""
+
+_LOADING = Lock()
+"""Held while both are changed: of two threads the second would give back what the first had put there."""
 
 
 class Engine(Protocol):
@@ -147,7 +151,7 @@ def library(name: str, extra: str | None) -> Any:
         EngineError: it is absent or does not load, for whatever reason.
     """
     try:
-        with _unreported():
+        with _LOADING, _unreported():
             return import_module(name)
     except Exception as error:  # a broken build raises anything: OSError, AttributeError, SystemError
         raise missing(name, extra, error) from error

@@ -268,3 +268,21 @@ assert dict(os.environ) == before
     assert done.returncode == 0, done.stderr
     files = [p for p in tmp_path.rglob("*") if p.is_file() and ".keras" not in p.parts]
     assert files == []
+
+
+def test_threads_that_start_engines_at_once() -> None:
+    """Each finds its library, in a process that has not loaded it yet, and the environment as it was."""
+    code = """
+import os, threading
+from concurrent.futures import ThreadPoolExecutor
+from medidiff.engines.base import library
+before, ready = dict(os.environ), threading.Barrier(4)
+def load(name):
+    ready.wait()
+    return library(name, None)
+with ThreadPoolExecutor(4) as pool:
+    assert len(set(pool.map(load, ["openvino"] * 4))) == 1
+assert dict(os.environ) == before
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
