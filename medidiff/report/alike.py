@@ -8,7 +8,7 @@ from collections.abc import Iterable
 CHOSEN = r"window \S+ \(C \S+ W \S+\)|data range [\d.e+]+(?=,)"
 """Numbers that the user chose: figures of another window or of another given data range are other figures."""
 
-OF_THE_SCAN = r"\d+(?:\.\d+)?"
+OF_THE_SCAN = r"\d+(?:\.\d+)?(?:e[+-]\d+)?"
 """Numbers that follow from the scan: a data range read from the reference, a threshold, a count of slices."""
 
 PARTS = re.compile(f"({CHOSEN})|({OF_THE_SCAN})")

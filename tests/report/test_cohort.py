@@ -117,9 +117,10 @@ def test_numbers_that_the_user_chose_part_protocols(protocols: tuple[str, str]) 
 
 def test_a_data_range_of_the_reference_does_not_part_them_and_reads_as_a_range() -> None:
     source = "(99.5th percentile of the reference)"
-    group = of(with_protocols(*(f"no window, data range {n} {source}" for n in (910, 1504.5, 885))), "noisy")
+    ranges = (910, 1504.5e4, 885)
+    group = of(with_protocols(*(f"no window, data range {n:g} {source}" for n in ranges)), "noisy")
     assert group["values"] == VALUES[:3]
-    assert group["protocol"].startswith(f"no window, data range 885 to 1504.5 {source}, SSIM 7x7 uniform")
+    assert group["protocol"].startswith(f"no window, data range 885 to 1.5045e+07 {source}, SSIM 7x7 uniform")
 
 
 def test_arms_are_compared_though_their_first_series_differ_in_the_range_of_the_reference() -> None:
