@@ -95,6 +95,17 @@ def test_a_codestream_that_was_cut_before_it_was_wrapped(tmp_path: Path, how: st
         read(item)
 
 
+def test_what_pads_a_frame_behind_its_end_may_hold_anything(tmp_path: Path) -> None:
+    make_series(tmp_path, slices=1, shape=(64, 64), compress=JPEGLSLossless)
+    (path,) = tmp_path.iterdir()
+    whole = read(discover([path]).items[0]).array
+    dataset = pydicom.dcmread(path)
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame + b"\xff\xda left over"])
+    dataset.save_as(path)
+    assert (read(discover([path]).items[0]).array == whole).all()
+
+
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
 @pytest.mark.parametrize("size", [(64, 65), (63, 64), (65535, 65535), (64, 64, 3)])
 def test_another_size_than_the_header(tmp_path: Path, syntax: str, size: tuple[int, ...]) -> None:

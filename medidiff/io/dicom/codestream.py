@@ -88,13 +88,14 @@ def is_cut(frame: bytes, transfer_syntax: str) -> bool:
     """True for a JPEG or JPEG-LS codestream that ends before its end: decoders make up the rest in silence.
 
     Behind the header of a scan no coded data looks like an end-of-image marker (T.81 B.1.1.5, T.87 A.1), and
-    without one the data ends early. Those of JPEG 2000 find that out for themselves.
+    without one the data ends early; what pads a frame behind its end may hold anything. Those of JPEG 2000
+    find that out for themselves.
 
     Args:
         frame: the codestream.
         transfer_syntax: UID.
     """
-    return transfer_syntax in JPEG and frame.rfind(END_OF_IMAGE) < frame.rfind(START_OF_SCAN)
+    return transfer_syntax in JPEG and END_OF_IMAGE not in frame[max(frame.find(START_OF_SCAN), 0) :]
 
 
 def _jpeg_2000(frame: bytes) -> Claim | None:
