@@ -80,12 +80,15 @@ def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
     return MAX_STEP
 
 
-def interpolated_step(slices: FloatArray, outside: Outside | None = None) -> int:
+def interpolated_step(
+    slices: FloatArray, outside: Outside | None = None, adjacent: BoolArray | None = None
+) -> int:
     """The same for MR, where slices share noise because the scanner interpolated between those it acquired.
 
     Args:
         slices: ``[z, y, x]`` magnitudes.
         outside: tells the pixels of a slice without image.
+        adjacent: as in `neighbours`; across a gap, as between time points of one slice, nothing is shared.
 
     Returns:
         1 to `MAX_STEP`; 1 where there is too little flat tissue to tell.
@@ -102,7 +105,8 @@ def interpolated_step(slices: FloatArray, outside: Outside | None = None) -> int
         return 1
     for step in range(1, min(MAX_STEP, count - 1) + 1):
         found = []
-        for k in map(int, spread(count - step, PAIRS)):
+        near = [k for k in range(count - step) if adjacent is None or adjacent[k : k + step].all()]
+        for k in (near[i] for i in (spread(len(near), PAIRS) if near else ())):
             correlation = shared_noise(shown(k), shown(k + step))
             scratch.release(slices)
             if correlation is not None:

@@ -55,8 +55,10 @@ class Run:
         self.surround = Surround(volume, self.intensity)
         self.untouched = Untouched(volume, self.intensity, self.surround)
         self.noise = NoiseModel.of(volume, settings.sigma, bundle.modality)
-        step_of = independent_step if bundle.modality == "ct" else interpolated_step
-        step = step_of(volume.array, self.surround.of_slice)
+        if bundle.modality == "ct":
+            step = independent_step(volume.array, self.surround.of_slice)
+        else:
+            step = interpolated_step(volume.array, self.surround.of_slice, volume.adjacent)
         self.evaluator = Evaluator(
             bundle, engine, volume, self.intensity, self.surround, self.noise, step, settings.views,
             settings.tile, cancelled or (lambda: False),

@@ -75,6 +75,14 @@ def test_interpolated_mr_slices_share_noise() -> None:
     assert interpolated_step(zero_filled[:2]) == interpolated_step(np.zeros((4, 64, 64), np.float32)) == 1
 
 
+def test_time_points_of_one_slice_are_no_interpolated_slices() -> None:
+    """They show the same anatomy, but none is context of another."""
+    times = np.repeat(np.abs(mr_slices(5.0)[:2]).astype(np.float32), 4, axis=0)
+    assert interpolated_step(times) > 1
+    assert interpolated_step(times, adjacent=np.array([True] * 3 + [False] + [True] * 3)) > 1
+    assert interpolated_step(times, adjacent=np.zeros(7, bool)) == 1
+
+
 def test_fine_anatomy_does_not_pass_for_interpolation(shared_data: Path) -> None:
     """A 3D scan of 1 mm with little noise: neighbours are much alike along all axes."""
     path = shared_data / "mr" / "val" / "uih" / "uih1_T1.nii.gz"
