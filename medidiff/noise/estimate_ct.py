@@ -42,10 +42,10 @@ def global_noise_level(slice_hu: FloatArray, padding: BoolArray | None = None) -
     image = clean_hu(slice_hu, padding)
     mask = soft_tissue(image, padding)
     n = int(np.count_nonzero(mask))
-    return (mask_mode(image, mask) if n >= MIN_PIXELS else float("nan")), n
+    return (_mask_mode(image, mask) if n >= MIN_PIXELS else float("nan")), n
 
 
-def mask_mode(image: FloatArray, mask: BoolArray) -> float:
+def _mask_mode(image: FloatArray, mask: BoolArray) -> float:
     """The GNL inside a given mask, in HU."""
     return histogram_mode(local_sd(image, high_pass_px=4.0, window_px=9)[mask], min_bin=0.5)
 
