@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
     count = len(slices)
     if count < 3:
         return 1
-    centres = spread(count - 1, PAIRS)
+    centres = [int(k) for k in spread(count - 1, PAIRS)]
     details: dict[int, tuple[FloatArray, NDArray[np.bool_]]] = {}
 
     def detail(k: int) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -66,18 +66,14 @@ def independent_step(slices: FloatArray, outside: Outside | None = None) -> int:
             scratch.release(slices)
         return details[k]
 
-    for step in range(1, min(MAX_STEP, count - 1) + 1):
-        found = []
-        for k in centres:
-            if k + step >= count:
-                continue
-            (a, flat_a), (b, flat_b) = detail(int(k)), detail(int(k) + step)
-            both = flat_a & flat_b
-            if both.sum() >= 200 and a[both].std() > 0 and b[both].std() > 0:
-                found.append(float(np.corrcoef(a[both], b[both])[0, 1]))
-        if not found or np.median(found) < SHARED_NOISE:
-            return step
-    return MAX_STEP
+    def correlation(k: int, other: int) -> float | None:
+        (a, flat_a), (b, flat_b) = detail(k), detail(other)
+        both = flat_a & flat_b
+        if both.sum() < 200 or a[both].std() == 0 or b[both].std() == 0:
+            return None
+        return float(np.corrcoef(a[both], b[both])[0, 1])
+
+    return _first(count, SHARED_NOISE, lambda step: [k for k in centres if k + step < count], correlation)
 
 
 def interpolated_step(
@@ -103,15 +99,36 @@ def interpolated_step(
     count = len(slices)
     if count < 3:
         return 1
-    for step in range(1, min(MAX_STEP, count - 1) + 1):
-        found = []
+
+    def pairs(step: int) -> list[int]:
         near = [k for k in range(count - step) if adjacent is None or adjacent[k : k + step].all()]
-        for k in (near[i] for i in (spread(len(near), PAIRS) if near else ())):
-            correlation = shared_noise(shown(k), shown(k + step))
-            scratch.release(slices)
-            if correlation is not None:
-                found.append(correlation)
-        if not found or np.median(found) < SHARED_MR:
+        return [near[i] for i in spread(len(near), PAIRS)] if near else []
+
+    def correlation(k: int, other: int) -> float | None:
+        found = shared_noise(shown(k), shown(other))
+        scratch.release(slices)
+        return found
+
+    return _first(count, SHARED_MR, pairs, correlation)
+
+
+def _first(
+    count: int,
+    limit: float,
+    pairs: Callable[[int], Sequence[int]],
+    correlation: Callable[[int, int], float | None],
+) -> int:
+    """The first step at which slices share less of their noise than `limit`, or of which nothing is known.
+
+    Args:
+        count: number of slices.
+        limit: correlation.
+        pairs: gives for a step the first slice of each pair that is compared.
+        correlation: of the noise of two slices; None where it cannot be told.
+    """
+    for step in range(1, min(MAX_STEP, count - 1) + 1):
+        found = [c for k in pairs(step) if (c := correlation(k, k + step)) is not None]
+        if not found or np.median(found) < limit:
             return step
     return MAX_STEP
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medidiff.errors import PixelError
-from medidiff.noise.spectrum import Spectrum, hann_patches, noise_power_spectrum
+from medidiff.noise.spectrum import Spectrum, hann_patches, mean_side, noise_power_spectrum
 from medidiff.volume import BoolArray, FloatArray
 
 PATCH_PX = 64
@@ -112,9 +112,12 @@ def nps(
             received=f"slices of {noise.shape[1]} x {noise.shape[2]} pixels",
             hint="The noise power spectrum needs a larger region.",
         )
-    side = pixel_mm if isinstance(pixel_mm, (int, float)) else float(np.sqrt(pixel_mm[0] * pixel_mm[1]))
     return NoisePower(
-        tuple(map(float, f)), tuple(map(float, total / patches)), f"{unit}^2 mm^2", side, patches
+        tuple(map(float, f)),
+        tuple(map(float, total / patches)),
+        f"{unit}^2 mm^2",
+        mean_side(pixel_mm),
+        patches,
     )
 
 

@@ -143,6 +143,12 @@ class Spectrum:
         return np.interp(f, self.f, self.power).astype(np.float32)
 
 
+def mean_side(pixel_mm: float | tuple[float, float]) -> float:
+    """Geometric mean of the sides of a pixel, given as one number or ``(row, column)``."""
+    dy, dx = (pixel_mm, pixel_mm) if isinstance(pixel_mm, (int, float)) else pixel_mm
+    return dy if dy == dx else float(np.sqrt(dy * dx))
+
+
 def noise_power_spectrum(
     patches: FloatArray, pixel_mm: float | tuple[float, float], bins: int = 32
 ) -> Spectrum:
@@ -153,8 +159,7 @@ def noise_power_spectrum(
         pixel_mm: pixel size in mm, one number or ``(row, column)``.
         bins: number of radial bins up to the Nyquist frequency, that of the geometric mean of the sides.
     """
-    dy, dx = (pixel_mm, pixel_mm) if isinstance(pixel_mm, (int, float)) else pixel_mm
-    side = dy if dy == dx else float(np.sqrt(dy * dx))
+    side = mean_side(pixel_mm)
     size = patches.shape[-1]
     window = np.hanning(size)[:, None] * np.hanning(size)[None, :]
     total_power = np.zeros((size, size // 2 + 1))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medidiff.errors import PixelError
 from medidiff.evaluation.region import body
 from medidiff.report.orientation import Orientation
-from medidiff.volume import FloatArray, Volume
+from medidiff.volume import HU_RANGE, FloatArray, Volume
 
 Steps = NDArray[np.int16]
 Images = dict[str, Steps]
@@ -24,8 +24,6 @@ Images = dict[str, Steps]
 
 ABDOMEN_WINDOW, LUNG_WINDOW = (50.0, 400.0), (-600.0, 1500.0)
 LUNG, SOFT, LUNG_SHARE = (-950.0, -600.0), (-200.0, 200.0), 0.25
-
-AIR_HU = -1024.0
 
 MR_STEPS = 4000
 """Steps between 0 and the 99.9th percentile of an image that is not in HU."""
@@ -230,10 +228,10 @@ def _scale(name: str, shown: FloatArray, unit: str) -> tuple[float, float, float
 
 
 def _emptied(image: FloatArray, like: Volume, k: int) -> FloatArray:
-    """Slice k with air, or 0, where there is no image: readers put a mean of the scan in place of NaN."""
+    """Slice k with air, or 0, where there is no image: in CT the 0 that stands for NaN is water."""
     if like.padding is None or not like.padding[k].any():
         return image
-    empty = np.float32(AIR_HU if like.unit == "HU" else 0.0)
+    empty = np.float32(HU_RANGE[0] if like.unit == "HU" else 0.0)
     return np.where(like.padding[k], np.minimum(image, empty), image)
 
 
